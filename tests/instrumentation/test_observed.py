@@ -78,3 +78,21 @@ def test_libraries_whose_extras_are_missing_are_left_alone(tmp_path: Path) -> No
         (line,) = [line for line in observed.stderr.splitlines() if line.startswith(f"{library} is not observed: ")]
         assert f"purposeguard[{extra}]" in line
     assert observed.stderr.count("flask.app is not observed: ") == 1
+
+
+USER = "id password is_superuser is_staff is_active date_joined last_login username last_name"
+TAGS = '["table auth_user"]\nemail = "1.1(a)"\nfirst_name = "1.1(c)"\n' + "".join(
+    f'{name} = "not-personal"\n' for name in USER.split()
+)
+
+
+def test_fields_of_objects_count_where_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "privacy").mkdir()
+    (tmp_path / "privacy" / "tags.toml").write_text(TAGS, "utf-8")
+    run_shop("django_shop", tmp_path, observed=True)
+    reads: dict[str, set[str]] = {}
+    for row in load(tmp_path):
+        if row.key.outcome == "read":
+            reads.setdefault(row.key.entry_point, set()).add(row.key.field)
+    # The view loads whole users, sets a name, saves them, and reads an address.
+    assert reads["GET /users/<str:name>"] == {"auth_user.email"}
