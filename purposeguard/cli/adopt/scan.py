@@ -12,7 +12,6 @@ from typing import Annotated, Final
 from purposeguard.adoption.catalog import Catalog, FoundClass
 from purposeguard.adoption.classification import NOT_PERSONAL, FieldProposal, propose_sources
 from purposeguard.cli.adopt.collect.application import Application
-from purposeguard.cli.adopt.collect.dbt import collect_dbt
 from purposeguard.cli.adopt.project import DirectoryOption, open_project
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem
@@ -110,6 +109,8 @@ def _collect(
         for found in collect_database(database):
             catalog.add(found)
     if dbt is not None:
+        from purposeguard.cli.adopt.collect.dbt import collect_dbt  # noqa: PLC0415  # It loads sqlglot.
+
         for found in collect_dbt(dbt, project.notice):
             catalog.add(found)
     if not catalog.classes:
