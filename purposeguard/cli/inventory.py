@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
+from purposeguard.adoption.summary import Summary
+from purposeguard.cli.adopt.project import EvidenceOption, has_evidence, read_summary
 from purposeguard.cli.application import clauses_of, find_guard, package_of
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.forecasts import ForecastOutcome, Forecasts, TableOutcome
@@ -19,6 +23,7 @@ from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.policy.explanation import format_term
 from purposeguard.policy.transfers import Recipient, list_objections
+from purposeguard.project.directory import find_directory
 from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification
 from purposeguard.runtime.registry import Access, Activity, TaggedTable
 
@@ -31,25 +36,35 @@ def inventory(
         str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
     ],
     imports: Imports = None,
+    evidence: EvidenceOption = None,
     form: TableOption = "table",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where there is a finding.")] = False,
 ) -> bool:
     """List an application's activities, access functions and tables, and what comes of each using each.
 
     Imports the application's modules and runs nothing else of it. Listed is what decorators declare in the modules
-    imported. Findings, such as an activity that may read nothing, go to standard error.
+    imported. Findings, such as an activity that may read nothing, go to standard error. With evidence, each activity
+    has the number of its observed reads.
     """
-    report = inventory_report(find_guard(target, imports or ()))
+    guard = find_guard(target, imports or ())
+    directory = find_directory()
+    summary = read_summary(directory, guard, evidence) if has_evidence(directory, evidence) else None
+    report = inventory_report(guard, summary)
     show(report, form, out())
     for warning in report.warnings:
         complain(err(), "finding", warning)
     return not (strict and report.warnings)
 
 
-def inventory_report(guard: Guard) -> Report:
-    """Return the report on activities, access functions, and what happens if each activity calls each function."""
+def inventory_report(guard: Guard, summary: Summary | None = None) -> Report:
+    """Return the report on activities, access functions, and what happens if each activity calls each function.
+
+    Args:
+        guard: The guard.
+        summary: The evidence of the application, if there is some.
+    """
     forecasts = Forecasts(guard, guard.activities)
-    columns = _InventoryColumns(guard, forecasts)
+    columns = _InventoryColumns(guard, forecasts, None if summary is None else _count_reads(summary))
     findings = list(_findings(guard, forecasts))
     data: dict[str, Any] = {
         "notice": guard.notice.id,
@@ -99,11 +114,38 @@ PLACE: Final[tuple[ReportColumn[Any], ...]] = (
 """Where something is declared; a table shows it in one column."""
 
 
+@dataclasses.dataclass
+class _ObservedReads:
+    """The observed uses of an activity: the numbers of reads and of refusals, and the last day."""
+
+    times: int = 0
+    denials: int = 0
+    last: datetime.date | None = None
+
+
+def _count_reads(summary: Summary) -> dict[tuple[str, str], _ObservedReads]:
+    """Count the observed uses of each activity, by its name and purpose."""
+    reads: dict[tuple[str, str], _ObservedReads] = {}
+    for use in summary.uses:
+        observed = reads.setdefault((use.key.activity, use.key.purpose), _ObservedReads())
+        observed.times += use.times
+        observed.denials += use.denials.total()
+        observed.last = use.last if observed.last is None else max(observed.last, use.last)
+    return reads
+
+
+def _format_day(day: datetime.date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
 class _InventoryColumns:
     """The columns of each list of the report. Tables show names without the package that all of them share."""
 
-    def __init__(self, guard: Guard, forecasts: Forecasts) -> None:
+    def __init__(
+        self, guard: Guard, forecasts: Forecasts, reads: Mapping[tuple[str, str], _ObservedReads] | None
+    ) -> None:
         self._unread = forecasts.unread
+        self._reads = reads
         self.package = package_of(guard)
 
     def activities(self) -> tuple[ReportColumn[Activity], ...]:
@@ -120,7 +162,21 @@ class _InventoryColumns:
             ),
             ReportColumn("conditions", lambda activity: sorted(activity.conditions) or None, optional=True),
             ReportColumn("mode", lambda activity: "observe" if activity.observing else "enforce", "mode", words=True),
+            *self._observed(),
         )
+
+    def _observed(self) -> Iterator[ReportColumn[Activity]]:
+        """Yield the columns of observed reads, if there is evidence."""
+        if self._reads is None:
+            return
+        reads = self._reads
+
+        def find(activity: Activity) -> _ObservedReads:
+            return reads.get((activity.name, activity.purpose_id), _ObservedReads())
+
+        yield ReportColumn("reads", lambda activity: find(activity).times, "observed reads")
+        yield ReportColumn("denials", lambda activity: find(activity).denials)
+        yield ReportColumn("last", lambda activity: _format_day(find(activity).last))
 
     def accesses(self) -> tuple[ReportColumn[Access], ...]:
         """Return the columns of access functions."""

@@ -7,7 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 import purposeguard as pg
+from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceKey
 from purposeguard.cli.commands import app
+from purposeguard.notices import trendmicro_jp as tm
 
 SHOP = """
 from __future__ import annotations
@@ -504,3 +506,28 @@ def test_hand_overs_that_would_be_refused_are_findings(folder):
         "hand-over handing.scans: no safeguard is on record, such as contract or other (clause 6.2)",
         "hand-over handing.scans: it would be refused to every activity",
     ]
+
+
+def test_activities_have_the_number_of_their_observed_reads(shop, folder):
+    first, *others = report(shop)["activities"]
+    assert "reads" not in first
+    (folder / "privacy").mkdir()
+    key = EvidenceKey(
+        notice=f"{tm.NOTICE.id}@{tm.NOTICE.revision}",
+        activity=first["name"],
+        purpose=first["purpose"],
+        sources="1.1(a)",
+        field="email",
+        outcome="read",
+    )
+    for name in ("privacy/evidence.sqlite", "other.sqlite"):
+        EvidenceFile(folder / name).add({key: 20, key._replace(outcome="observed"): 1})
+    EvidenceFile(folder / "other.sqlite").add({key._replace(purpose="1.2(1)⑧", outcome="read"): 5})
+    files = ("--evidence", "privacy/evidence.sqlite", "--evidence", "other.sqlite")
+    for arguments, times in (((), 20), (files, 40)):
+        observed = {row["name"]: row for row in report(shop, *arguments)["activities"]}
+        read = observed.pop(first["name"])
+        assert (read["reads"], read["denials"]) == (times, times // 20)
+        assert read["last"] is not None
+        assert [(row["reads"], row["last"]) for row in observed.values()] == [(0, None)] * len(others)
+    assert "observed reads" in words(run(shop, columns=200).stdout)
