@@ -381,6 +381,9 @@ urlpatterns = [
 ]
 """
 _DJANGO_TAGS = """\
+["shop.models.Person"]
+name = "1.1(a)"
+
 ["shop.models.Customer"]
 id = { source = "not-personal", subject = true }
 name = "1.1(a)"
@@ -462,11 +465,14 @@ def test_views_and_models_of_django_are_decided_equally_afterwards(project: Proj
     assert list(reasons) == ["GET /letters", "GET /customers"]
     models, urls = project.read("shop/models.py"), project.read("shop/urls.py")
     privacy = (
-        "    class Privacy:\n        id = (pg.Subject, pg.NotPersonal)\n        name = tm.Registration\n"
-        "        email = tm.Registration\n        last_scan = tm.ProductData\n"
+        "    class Privacy(Person.Privacy):\n        id = (pg.Subject, pg.NotPersonal)\n"
+        "        name = tm.Registration\n        email = tm.Registration\n        last_scan = tm.ProductData\n"
     )
     assert f"    last_scan = models.CharField(max_length=10)\n\n{privacy}\n\nclass Contract" in models
-    assert models.replace(f"\n{privacy}", "").endswith(_MODELS.partition("import models\n")[2])
+    base = "    class Privacy:\n        name = tm.Registration\n\n    def __str__"
+    assert f"        abstract = True\n\n{base}" in models
+    restored = models.replace(f"\n{privacy}", "").replace(base, "    def __str__")
+    assert restored.endswith(_MODELS.partition("import models\n")[2])
     assert "@purpose(tm.RenewalGuidance)\ndef names" in urls
     assert "    @purpose(tm.RenewalGuidance)\n    def get" in urls
     assert "shop.models" not in project.read("privacy/tags.toml")

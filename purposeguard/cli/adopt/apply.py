@@ -286,7 +286,7 @@ APPLIED_COLUMNS: Final[tuple[ReportColumn[AppliedField], ...]] = (
 LEFT_COLUMNS: Final[tuple[ReportColumn[LeftFields], ...]] = (
     ReportColumn("entry", lambda each: each.entry, "entry", kind="group"),
     ReportColumn("fields", lambda each: list(each.names), "fields", lambda each: ", ".join(each.names)),
-    ReportColumn("reason", lambda each: each.reason, "reason"),
+    ReportColumn("reason", lambda each: each.reason, "reason", words=True),
 )
 ENTRY_POINT_COLUMNS: Final[tuple[ReportColumn[FoundEntryPoint], ...]] = (
     ReportColumn("entry_point", lambda each: each.name, "entry point"),
@@ -294,5 +294,5 @@ ENTRY_POINT_COLUMNS: Final[tuple[ReportColumn[FoundEntryPoint], ...]] = (
 LEFT_PURPOSE_COLUMNS: Final[tuple[ReportColumn[LeftEntryPoint], ...]] = (
     ReportColumn("entry", lambda each: each.pattern, "entry", kind="group"),
     ReportColumn("entry_point", lambda each: each.name, "entry point"),
-    ReportColumn("reason", lambda each: each.reason, "reason"),
+    ReportColumn("reason", lambda each: each.reason, "reason", words=True),
 )
