@@ -96,7 +96,8 @@ def observe_flask(guard: Guard, app: ModuleType) -> None:
         if not is_installed(application):
             Purposes(application, guard)
 
-    _call_before(app.Flask, "wsgi_app", prepare)
+    for name in ("__call__", "wsgi_app"):  # The first one looks up `wsgi_app`, which the installation replaces.
+        _call_before(app.Flask, name, prepare)
 
 
 def observe_celery(_: Guard, signals: ModuleType) -> None:

@@ -31,7 +31,7 @@ def load(folder: Path) -> list[EvidenceRow]:
 
 ENTRY_POINTS = {
     "fastapi_shop": {"POST /users", "GET /users/{key}", "GET /threads", "GET /odd", "GET /broken"},
-    "flask_shop": {"GET /customers/<int:key>", "GET /export"},
+    "flask_shop": {"GET /customers", "GET /customers/<int:key>", "GET /export"},
     "django_shop": {"GET /enter", "GET /users/<str:name>", "GET /odd", "GET /leave"},
 }
 

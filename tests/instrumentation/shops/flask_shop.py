@@ -30,6 +30,11 @@ def create() -> Response:
     return jsonify(created=1)
 
 
+@app.route("/customers")
+def list_names() -> Response:
+    return jsonify(list(g.connection.scalars(select(customers.c.name))))
+
+
 @app.route("/customers/<int:key>")
 def show(key: int) -> Response:
     row = g.connection.execute(select(customers).where(customers.c.id == key)).first()
@@ -51,6 +56,7 @@ def fail() -> Response:
 if __name__ == "__main__":
     client = app.test_client()
     for method, path in (
+        ("GET", "/customers"),
         ("POST", "/customers"),
         ("GET", "/customers/1"),
         ("GET", "/customers/9"),
