@@ -1,0 +1,50 @@
+"""The routes."""
+
+from django.contrib import admin
+from django.urls import include, path
+from rest_framework.routers import DefaultRouter
+
+from tests.instrumentation.shops.seeded_django import views
+
+router = DefaultRouter()
+router.register("orders", views.Orders)
+
+urlpatterns = [
+    path("statistics", views.cache_object),
+    path("middleware", views.use_middleware),
+    path("template", views.show_template),
+    path("context-processor", views.show_context),
+    path("request-user", views.show_member),
+    path("cached-property", views.show_title),
+    path("post-save", views.save_order),
+    path("wrong-purpose", views.list_columns),
+    path("csv-export", views.export),
+    path("stream", views.stream),
+    path("order-by", views.sort),
+    path("exists", views.exist),
+    path("count-by", views.count),
+    path("aggregate", views.aggregate),
+    path("subquery", views.subquery),
+    path("update-from-column", views.copy),
+    path("raw-cursor", views.use_cursor),
+    path("driver-connection", views.use_driver),
+    path("second-database", views.use_second_database),
+    path("async-view", views.use_async),
+    path("object-of-cache", views.show_cached),
+    path("mail", views.mail),
+    path("control", views.show_control),
+    path("select-related", views.select_related),
+    path("prefetch-related", views.prefetch),
+    path("raw-queryset", views.run_raw),
+    path("extra", views.use_extra),
+    path("serializers", views.serialize),
+    path("model-form", views.show_form),
+    path("vars-of-instance", views.show_vars),
+    path("thread", views.use_thread),
+    path("on-commit", views.use_commit),
+    path("error-handler", views.fail),
+    path("api/", include(router.urls)),
+    path("admin/", admin.site.urls),
+]
+
+handler500 = views.answer_error
