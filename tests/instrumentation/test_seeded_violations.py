@@ -1,7 +1,7 @@
 """Violations that are seeded into shops that do not know the library: are they in the evidence, and are they refused?
 
 Each shop prints for each of its violations if it took place. It runs as it is, under `purposeguard adopt run`, and with
-a guard that enforces the same files.
+a guard that enforces the same files. With a purpose that may use everything, the guard lets the violations take place.
 """
 
 from __future__ import annotations
@@ -43,6 +43,18 @@ purpose = "1.2(2)②"
 purpose = "any-inquiry-response"
 """
 """The purposes: only `GET /statistics` may use a device, and `GET /log-of-object` may use nothing."""
+
+PERMITTING = """\
+["* /**"]
+purpose = "1.2(2)②"
+
+["task **"]
+purpose = "1.2(2)②"
+
+["command **"]
+purpose = "1.2(2)②"
+"""
+"""A purpose that may use everything, at each entry point."""
 
 TABLES = """\
 ["table users"]
@@ -112,6 +124,8 @@ class Shop(NamedTuple):
     """Violations that are not in the evidence at their entry point, with the words by which `limits.md` names them."""
     allowed: dict[str, str]
     """Violations that a guard does not refuse, with the words by which `limits.md` names them."""
+    refused_anyway: frozenset[str]
+    """What a guard refuses also for a purpose that may use everything."""
 
 
 ANOTHER_WAY = "It does not see a second engine either"
@@ -142,6 +156,24 @@ FASTAPI = Shop(
         "/subprocess": ANOTHER_WAY,
         "/trigger": "The library does not look into views, triggers",
     },
+    refused_anyway=frozenset(
+        {
+            "/asyncio-task",
+            "/driver-connection",
+            "/exception-handler",
+            "/insert-from-select",
+            "/middleware",
+            "/raw-cursor",
+            "/subquery-in-insert",
+            "/thread",
+            "/thread-of-import",
+            "/thread-pool",
+            "/timer",
+            "/to-thread",
+            "/view",
+            "/websocket",
+        }
+    ),
 )
 
 FLASK = Shop(
@@ -153,6 +185,7 @@ FLASK = Shop(
     entry_points={"/celery-task": "task shop.remind"},
     unseen={"list-devices": NO_ENTRY_POINT},
     allowed={},
+    refused_anyway=frozenset({"list-devices"}),
 )
 
 DJANGO = Shop(
@@ -172,6 +205,7 @@ DJANGO = Shop(
         "/vars-of-instance": "read by `vars(instance)`",
     },
     allowed={"/driver-connection": "`connection.connection` of Django"},
+    refused_anyway=frozenset({"/error-handler", "/middleware", "/thread", "/update-from-column"}),
 )
 
 
@@ -217,9 +251,12 @@ def test_violations_are_in_the_evidence_and_refused(shop: Shop, tmp_path: Path) 
     assert {name for name in violations if places[name] not in seen} == set(shop.unseen)
     assert places[CONTROL] not in seen
 
-    guarded = run(["-m", f"{SHOPS}.guard_seeded", shop.name], tmp_path)
+    enforce = ["-m", f"{SHOPS}.guard_seeded", shop.name]
+    guarded = run(enforce, tmp_path)
     assert {name for name, took_place in guarded.items() if took_place} == {*shop.allowed, CONTROL}
     assert set(guarded) == set(plain)
+    (privacy / "purposes.toml").write_text(PERMITTING, "utf-8")
+    assert {name for name, took_place in run(enforce, tmp_path).items() if not took_place} == shop.refused_anyway
 
     visible = len(violations) - len(shop.unseen)
     refused = len(violations) - len(shop.allowed)
@@ -234,3 +271,4 @@ def test_nine_of_ten_are_visible_and_the_others_are_named() -> None:
     for shop in shops:
         for name, words in (*shop.unseen.items(), *shop.allowed.items()):
             assert words in text, (shop.name, name)
+    assert "some reads are refused whatever the purpose is" in text
