@@ -20,14 +20,14 @@ from purposeguard.cli.adopt.source_files import iter_source_files
 from purposeguard.cli.adopt.tag_plan import AppliedField, LeftFields, TagPlan, TagPlanner, Vocabulary
 from purposeguard.cli.application import find, find_guard, import_application
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
-from purposeguard.cli.files import CommandProblem, read_configuration
+from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.options import Imports, TableOption, err, needing, out
 from purposeguard.cli.render import Report, complain, show
 from purposeguard.cli.words import translate
 from purposeguard.errors import NoticeError
 from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
-from purposeguard.project.directory import NOTICE, PURPOSES, TAGS, Project
+from purposeguard.project.directory import NOTICE, PURPOSES, TAGS, Project, read_settings
 from purposeguard.project.purposes import PurposeFile
 from purposeguard.project.tags import TagFile
 from purposeguard.project.writing import replace_file
@@ -214,7 +214,7 @@ def find_vocabulary(project: Project, given: str | None) -> Vocabulary:
     module, _, alias = ("" if given is None else given).partition(" as ")
     module, alias = module.strip(), alias.strip()
     if not module:
-        name = read_configuration(Path.cwd()).notice
+        name = read_settings(project.directory.resolve()).notice
         if (project.directory / NOTICE).is_file() or name is None or name.endswith(".toml"):
             raise CommandProblem(
                 "the code needs the generated module of the notice: name it, `--vocabulary shop.my_notice` (help: "
