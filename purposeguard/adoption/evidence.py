@@ -6,6 +6,7 @@ and no id of a person.
 
 from __future__ import annotations
 
+import atexit
 import collections
 import logging
 import threading
@@ -202,6 +203,7 @@ class Evidence(Observer):
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_repeatedly, name="purposeguard-evidence", daemon=True)
             self._thread.start()
+            atexit.register(self.close)  # Registered last, so that counts are written before stores are closed.
 
     def _write_repeatedly(self) -> None:
         while not self._wake.wait(self._interval):
@@ -216,6 +218,7 @@ class Evidence(Observer):
     def close(self) -> None:
         """Write the remaining counts and stop the thread. Called at the end of the process."""
         self._wake.set()
+        atexit.unregister(self.close)
         if not self.flush():
             _log.warning("evidence of this process is lost: its store could not be written")
 
@@ -230,7 +233,7 @@ class _CountedRead:
         self.count = 1
 
 
-_COLLECTORS: Final[LiveObjects[Evidence]] = LiveObjects(in_child=Evidence._restart_in_child, at_exit=Evidence.close)
+_COLLECTORS: Final[LiveObjects[Evidence]] = LiveObjects(in_child=Evidence._restart_in_child)
 
 
 def format_revision(guard: Guard) -> str:

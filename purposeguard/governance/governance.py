@@ -14,6 +14,7 @@ from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
 from purposeguard.governance.disclosure import Door, build_disclosure, collect_records
 from purposeguard.governance.disclosure_page import Disclosure, Language
 from purposeguard.governance.erasers import Erasers
+from purposeguard.governance.evidence import StoredEvidence
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import Checkpoints, SqlLedger
 from purposeguard.governance.notices import NoticeRecorder
@@ -74,6 +75,7 @@ class Governance:
         erasers: The functions that erase data of the application.
         retention: The job that erases what may be kept no longer.
         holdings: The functions that read what the application holds of a subject.
+        evidence: The evidence of adoption in the store, for `Evidence(governance.evidence)`.
         ledger: The record of uses, denials and changes.
     """
 
@@ -158,6 +160,7 @@ class Governance:
                 lambda: self.notice, lambda: map(operator.attrgetter("history"), self._current_table.parts)
             )
             self.holdings: Final = Holdings()
+            self.evidence: Final = StoredEvidence(self.store)
             self._record_notice()
             undo.pop_all()
         self._lent = isinstance(store, Store)

@@ -257,7 +257,8 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], cont
     """Blocks in which this process is of the version before, whose stores record no notice."""
     folder = Path(str(make_alembic_config().get_main_option("script_location")))
     earlier = Path(shutil.copytree(folder, tmp_path / "before"))
-    (earlier / "versions" / "0003c_notices.py").unlink()
+    for later in ("0003c_notices.py", "0003d_evidence.py"):
+        (earlier / "versions" / later).unlink()
 
     @contextlib.contextmanager
     def being() -> Iterator[None]:
@@ -277,7 +278,7 @@ def test_an_older_store_is_upgraded_while_its_application_goes_on(
         older.restrict(7, "1.2(1)①")
         with pytest.raises(StoreUnavailable, match="older version"):
             Governance(empty_url, notice=tm.NOTICE)
-        assert upgrade_store(empty_url) == ("0003b_consent_words", "0003c_notices")
+        assert upgrade_store(empty_url) == ("0003b_consent_words", "0003d_evidence")
         older.restrict(8, "1.2(1)①")
         assert list_recorded(empty_url) == []
         assert run("requests", empty_url).exit_code == 2

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceRow
 from purposeguard.adoption.summary import Summary, summarize
-from purposeguard.cli.options import err
+from purposeguard.cli.options import err, store_of
 from purposeguard.cli.render import complain
 from purposeguard.cli.words import learn_titles
 from purposeguard.extras import Needs
@@ -31,11 +31,12 @@ DirectoryOption = Annotated[
     ),
 ]
 EvidenceOption = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--evidence",
-        metavar="FILE",
-        help=f"A file of evidence, by default {EVIDENCE_NAME} in the directory. Counters of several files are added.",
+        metavar="TARGET",
+        help=f"A file of evidence, or the URL of a store of governance, by default {EVIDENCE_NAME} in the directory. "
+        "Counters of several are added.",
     ),
 ]
 
@@ -56,22 +57,33 @@ def make_guard(project: Project) -> Guard:
     return Guard(project.notice, tags=project.tags, purposes=project.purposes)
 
 
-def has_evidence(directory: Path, files: Sequence[Path] | None) -> bool:
+def has_evidence(directory: Path, targets: Sequence[str] | None) -> bool:
     """Return True if a command names evidence, or there is some in the directory."""
-    return bool(files) or (directory / EVIDENCE_NAME).is_file()
+    return bool(targets) or (directory / EVIDENCE_NAME).is_file()
 
 
-def read_summary(directory: Path, guard: Guard, files: Sequence[Path] | None) -> Summary:
-    """Summarize the evidence in the files that a command names, or else in the directory.
+def read_summary(directory: Path, guard: Guard, targets: Sequence[str] | None) -> Summary:
+    """Summarize the evidence that a command names, or else that in the directory.
 
     Raises:
-        EvidenceError: A file cannot be read, or its evidence was collected under another notice.
+        EvidenceError: It cannot be read, or was collected under another notice.
+        StoreUnavailable: A store cannot be opened.
+        CommandProblem: The libraries of stores are not installed, or a URL is wrong.
     """
     rows: list[EvidenceRow] = []
-    for path in files or [directory / EVIDENCE_NAME]:
-        rows += EvidenceFile(path).load()
+    for target in targets or [str(directory / EVIDENCE_NAME)]:
+        rows += _load(target)
     summary = summarize(rows, guard)
     for revision in sorted(summary.other_revisions):
         message = f"some evidence was collected under {revision}: it is judged by the notice in force"
         complain(err(), "warning", message)
     return summary
+
+
+def _load(target: str) -> list[EvidenceRow]:
+    if "://" not in target:
+        return EvidenceFile(target).load()
+    with store_of(target) as store:
+        from purposeguard.governance.evidence import StoredEvidence  # noqa: PLC0415  # needs the extra `governance`
+
+        return StoredEvidence(store).load()
