@@ -83,10 +83,13 @@ class Access(Declared):
         return self.site.dotted
 
     def list_fields(self) -> tuple[tuple[str, Label], ...]:
-        """Return the tagged fields of the result with their labels. A value that is tagged as a whole has no name."""
+        """Return the tagged fields of the result with their labels.
+
+        A result that is tagged as a whole has the name of the function.
+        """
         fields = tuple(self.fields.items())
         whole = self.named if self.whole is None else self.whole
-        return fields if whole is None else (("", whole), *fields)
+        return fields if whole is None else ((self.name, whole), *fields)
 
     def fields_from(self, sources: Iterable[type[Source]]) -> tuple[str, ...]:
         """Return the fields that derive from any of these sources."""

@@ -125,7 +125,7 @@ def test_access_functions_report_the_fields_that_they_read(mode: Literal["enforc
     else:
         with pytest.raises(pg.PurposeMissing):
             read()
-    fields = [("", "1.1(a)")]
+    fields = [(guard.accesses[0].name, "1.1(a)")]
     assert reads.reads == [(fields, "remind"), (fields, "remind"), (fields, None)]
 
 
