@@ -183,6 +183,9 @@ class Reader:
             return False
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if rest == "edited":
+            path.write_text(_replace_tables(path.read_text("utf-8"), example.parsed), "utf-8")
+            return True
         if rest == "continued":
             self._before[path] = path.read_text("utf-8") + "\n\n"
         elif rest != "corrected":
@@ -232,7 +235,12 @@ class Reader:
         else:
             command = PROGRAMS[program]
             path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-            places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": cache("--strict" in arguments)}
+            places = {
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "PYTHONPATH": path,
+                "MYPYPATH": str(ROOT),
+                "MYPY_CACHE_DIR": cache("--strict" in arguments),
+            }
         with alone() if program == "mypy" else contextlib.nullcontext():
             done = subprocess.run(
                 [*command, *arguments],
@@ -245,6 +253,21 @@ class Reader:
             )
         self._code = done.returncode
         return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+
+
+def _replace_tables(text: str, edited: str) -> str:
+    """Return a TOML file in which each table of `edited` is in the place of the one with the same header.
+
+    Raises:
+        AssertionError: The file has no such table.
+    """
+    for table in re.split(r"^(?=\[)", edited, flags=re.MULTILINE)[1:]:
+        header = table.partition("\n")[0]
+        pattern = rf"^{re.escape(header)}\n(?:(?!\[).*\n)*"
+        text, count = re.subn(pattern, lambda _, table=table: f"{table.rstrip()}\n\n", text, flags=re.MULTILINE)
+        if count != 1:
+            raise AssertionError(f"{count} tables begin with {header}")
+    return text
 
 
 def cache(strict: bool) -> str:

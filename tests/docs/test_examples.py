@@ -1,6 +1,7 @@
 """Every code block of README and docs does what the page says, each page in a namespace and a folder of its own."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -83,6 +84,7 @@ def test_no_code_block_escapes_the_tests(page):
         ("```python\n1 / 0\n```\n```text\nKeyError: 1\n```\n", "ZeroDivisionError"),
         ("```toml\nformat = 1\n```\n", "is missing"),
         ("```toml\n[[channel]]\nid = 'e mail'\n```\n", "should match pattern"),
+        ("```toml\n# some.toml\n[a]\n```\n```toml\n# some.toml, edited\n[b]\n```\n", "0 tables begin with"),
         ("```console\n$ python -c 'print(1)'\n2\n```\n", "but printed\n1"),
         ("```console\n$ python -c 'raise SystemExit(3)'\n$ echo $?\n0\n```\n", "but printed\n3"),
     ],
@@ -101,7 +103,9 @@ def test_a_page_that_is_right_passes(tmp_path):
         "```python\n# one.py\nONE = 1\n```\n```python\n# one.py, continued\nprint(ONE)\n```\n"
         "```console\n$ python one.py\n1\n$ python -c 'raise SystemExit(3)'\n$ echo $?\n3\n```\n"
         "```console\n$ python -c '1 / 0'\nTraceback (most recent call last):\n...\n"
-        "ZeroDivisionError: division by zero\n```\n",
+        "ZeroDivisionError: division by zero\n```\n"
+        "```toml\n# some.toml\n[a]\nb = 1\n[c]\nd = 2\n```\n```toml\n# some.toml, edited\n[a]\nb = 3\n```\n",
         "utf-8",
     )
-    assert Reader(tmp_path).read(page) == 6
+    assert Reader(tmp_path).read(page) == 8
+    assert tomllib.loads((tmp_path / "some.toml").read_text("utf-8")) == {"a": {"b": 3}, "c": {"d": 2}}
