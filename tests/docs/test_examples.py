@@ -54,6 +54,12 @@ def test_readme_is_the_same_in_both_languages():
     assert list(outline("README.md")) == list(outline("README.ja.md"))
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.ja.md"])
+def test_readme_shows_the_evidence_of_the_tutorial(page):
+    (evidence,) = [body for _, body in FENCE.findall(PAGES[page].read_text("utf-8")) if "What was read" in body]
+    assert evidence.rstrip() in PAGES["docs/tutorial/from-nothing-to-enforced.md"].read_text("utf-8")
+
+
 @pytest.mark.parametrize("page", JAPANESE)
 def test_a_page_has_the_same_code_in_both_languages(page):
     text = PAGES[page].read_text("utf-8")
