@@ -119,7 +119,7 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, "adopt propose --directory adoption"),
     (0, "adopt status --directory adoption"),
     (2, "adopt status --tolerate known --directory adoption"),
-    (2, "adopt apply --directory adoption"),
+    (0, "adopt apply --directory adoption"),
     (2, "adopt run"),
     (1, "dbt check dbt --notice trendmicro-jp"),
     (2, "dbt check absent --notice trendmicro-jp"),
