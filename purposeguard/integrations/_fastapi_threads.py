@@ -83,7 +83,11 @@ def _refusing_validation(validate: Any) -> Any:
 
 
 class _HoppingCallable:
-    """A function that FastAPI calls for a request. It equals the function that it wraps, so overrides are found."""
+    """A function that FastAPI calls for a request.
+
+    It equals the function that it wraps, so overrides are found. It has the attributes of that function, because
+    applications mark dependencies and look for the marks in the routes.
+    """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn, updated=())
@@ -101,6 +105,11 @@ class _HoppingCallable:
 
     def __hash__(self) -> int:
         return hash(self._fn)
+
+    def __getattr__(self, name: str) -> Any:
+        if "_fn" not in vars(self):  # A copy that is not complete yet.
+            raise AttributeError(name)
+        return getattr(self._fn, name)
 
 
 def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:

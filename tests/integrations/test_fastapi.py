@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, WebSocket, routing
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Request, WebSocket, routing
 from fastapi.dependencies.utils import get_dependant
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
@@ -404,6 +404,24 @@ def test_an_override_of_a_dependency_is_found(guard: pg.Guard):
     assert client.get("/").json() == ["who", "who"]
     app.dependency_overrides[who] = lambda: "another"
     assert client.get("/").json() == ["another", "another"]
+
+
+def test_marks_of_dependencies_are_found_in_routes(guard: pg.Guard):
+    def admit() -> None:
+        return None
+
+    vars(admit)["admits"] = "tokens"
+
+    def check_route(request: Request) -> list[str | None]:
+        dependant = request.scope["route"].dependant
+        return [getattr(copy.copy(each.call), "admits", None) for each in dependant.dependencies]
+
+    app = FastAPI()
+    app.get("/", dependencies=[Depends(admit)])(check_route)
+    plain = TestClient(app).get("/").json()
+    app.middleware_stack = None  # As before the first request.
+    install(app, guard)
+    assert TestClient(app).get("/").json() == plain == ["tokens"]
 
 
 def test_a_dependency_runs_once_for_a_request(guard: pg.Guard):
