@@ -1,0 +1,60 @@
+"""A pytest plugin that enforces the files of a privacy directory in an application that does not know the library.
+
+`adoption.py` loads it. `ADOPT_PRIVACY` names the directory. Tests use the database themselves, so each test runs for
+the purpose that `purposes.toml` states for `test …`: this is the one change to the configuration of the tests.
+`ADOPT_REFUSALS` gets the number of refusals by entry point and reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest import runner
+
+from purposeguard.errors import PurposeMissing
+from purposeguard.guard import Guard
+from purposeguard.instrumentation.startup import observe_libraries
+from purposeguard.integrations.stated_purposes import find_block
+from purposeguard.notice.vocabulary import list_term_ids
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.project.directory import read_project
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
+from purposeguard.runtime.observer import Observer
+
+refusals: Final[Counter[str]] = Counter()
+
+
+class Refusals(Observer):
+    """An observer that counts denials."""
+
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """Count a denial with its entry point and reason."""
+        reason = "no purpose"
+        if isinstance(error, PurposeViolation):
+            decision = error.decision
+            reason = f"{error.field}: {' '.join(list_term_ids(decision.label))} for {decision.purpose}"
+        refusals[f"{current_entry_point()}: {reason}"] += 1
+
+
+_project: Final = read_project(Path(os.environ["ADOPT_PRIVACY"]))
+_guard: Final = Guard(_project.notice, tags=_project.tags, purposes=_project.purposes, observers=[Refusals()])
+observe_libraries(_guard)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run each test, with its fixtures, for its purpose. A wrapper would hold the purpose in a suspended generator."""
+    entry_point = EntryPoint.test(item.nodeid)
+    with entry_point, find_block(_guard, entry_point.name) or contextlib.nullcontext():
+        return runner.pytest_runtest_protocol(item, nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    """Write what was refused."""
+    Path(os.environ["ADOPT_REFUSALS"]).write_text(json.dumps(refusals.most_common()), "utf-8")
