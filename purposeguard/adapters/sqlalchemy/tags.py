@@ -72,11 +72,13 @@ class EveryTable:
     def tables(self) -> dict[str, Table]:
         """The tables by name, of those that are still in their `MetaData`.
 
-        Of several tables with one name, it is the latest one that a class is mapped to. Others are what migrations and
-        reflection define. Without a mapped one, it is the latest one.
+        Of several tables with one name, it is one that a class is mapped to, or else one whose `MetaData` has a mapped
+        table. Others are what migrations and reflection define. Of several such tables, it is the latest one.
         """
         present = [table for table in list(self._tables.values()) if table.fullname in table.metadata.tables]
-        present.sort(key=self._mapped.__contains__)
+        mapped = set(self._mapped)
+        places = {table.metadata for table in mapped}
+        present.sort(key=lambda table: (table in mapped, table.metadata in places))
         return {table.fullname: table for table in present}
 
 

@@ -203,6 +203,12 @@ def test_mapped_tables_count_before_those_of_migrations(read: Callable[[str], Ta
         connection.exec_driver_sql("ALTER TABLE versions RENAME TO releases")
     events = [(event, columns) for event, columns, _ in reads.unresolved_events]
     assert events == [("insert of versions", set()), ("alter of versions", set())]
+    members = Table("members", Base.metadata, Column("person_id", Integer), Column("plan_id", Integer))
+    try:
+        stub = Table("members", MetaData(), Column("person_id", Integer))  # As migrations define for an index.
+        assert EVERY_TABLE.tables["members"] is members is not stub
+    finally:
+        Base.metadata.remove(members)
     latest = [Table("unmapped", MetaData(), Column("id", Integer)) for _ in range(5)][-1]
     assert EVERY_TABLE.tables["unmapped"] is latest
 
