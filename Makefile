@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site dist coverage lowest lowest-services newest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
+.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site dist coverage lowest lowest-services newest deep bench bench-data bench-services bench-plugin third-party adopt-apps mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -210,6 +210,10 @@ bench-plugin: $(DEV) ## the project's own tests, with the pytest plugin and with
 
 third-party: $(VENV)-apps/.apps ## the own tests of three applications, on guarded engines
 	@$(VENV)-apps/bin/python tests/third_party/suites.py $(ARGS)
+
+# Each application has an environment of its own in build/adopt-apps, with the Python that its lock is made for.
+adopt-apps: $(TEST) ## adopt four applications that do not know the library; APPS="ihatemoney" takes one
+	@$(VENV)/bin/python -m tests.third_party.adoption $(APPS)
 
 mutation: $(VENV)/.mutation ## which changes to the code would no test notice?
 	$(VENV)/bin/mutmut run $(ARGS)

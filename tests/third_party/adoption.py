@@ -93,6 +93,12 @@ TEMPLATE: Final = (
     "<html><head>{% if inertia_head %}{% inertia_head %}{% endif %}</head><body>{% inertia_body %}</body></html>\n"
 )
 
+SIMPLE_MODULES: Final = (
+    *("users.models", "tenants.models", "api_tokens.models", "audit_log.models", "background_tasks.models"),
+    *("feature_flags.models", "file_storage.models", "permissions.models", "sharing.models"),
+    *("simple_module_db.leases", "simple_module_db.stored_settings"),
+)
+
 APPS: Final = (
     App(
         "ihatemoney",
@@ -107,7 +113,7 @@ APPS: Final = (
         "flaskbb",
         "python3.13",
         {"flaskbb": ("tests",)},
-        ("flaskbb",),
+        ("flaskbb", "--import", "conversations.models"),
         "2.2⑪",
         options=("-p", "no:cov", "-o", "addopts="),
         prepare=(("-m", "babel.messages.frontend", "-q", "compile", "-d", "flaskbb/translations"),),
@@ -120,7 +126,8 @@ APPS: Final = (
             "simple-module-tenants": ("tests",),
             "simple-module-api-tokens": ("tests",),
         },
-        ("simple_module_hosting.app_builder",),
+        # The host looks for the modules that are installed when it starts.
+        ("simple_module_hosting.app_builder", *(f"--import={module}" for module in SIMPLE_MODULES)),
         "1.2(2)①",
         options=("-o", "asyncio_mode=auto"),
         files={"templates/index.html": TEMPLATE},
@@ -264,7 +271,7 @@ class Adoption:
             record.unlink(missing_ok=True)
             environment = {
                 **os.environ,
-                "PYTHONPATH": f"{self._sources[suite]}{os.pathsep}{HERE}",
+                "PYTHONPATH": make_path(self._sources[suite], HERE),
                 "PYTHONHASHSEED": "0",
                 "ADOPT_RECORD": str(record),
                 "ADOPT_PRIVACY": str(self._privacy),
@@ -310,7 +317,8 @@ class Adoption:
     def enforce(self) -> Run:
         """Run the tests with the true purposes in enforce mode."""
         shutil.copy(self._true_tags, self._privacy / "tags.toml")
-        lines = [f'["test **"]\npurpose = "{self._app.test_purpose}"\n']
+        lines = [f'[{header}]\npurpose = "{self._app.test_purpose}"' for header in ('"test **"', '"command upgrade"')]
+        lines.append('mode = "observe"\n')  # Migrations alter tables, which is refused otherwise.
         for name, purpose in self._read_true_purposes().items():
             if purpose != NONE:
                 header = name if " " in name else f"* {name}"
@@ -339,7 +347,7 @@ class Adoption:
         command = [str(self._python), "-m", "purposeguard", "adopt", "scan", *self._app.scanned]
         command += ["--directory", str(self._privacy), "--dry-run", "--format", "json"]
         source = next(iter(self._sources.values()))
-        environment = {**os.environ, "PYTHONPATH": str(source)}
+        environment = {**os.environ, "PYTHONPATH": make_path(source)}
         started = time.monotonic()
         ended = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - started
@@ -347,6 +355,11 @@ class Adoption:
             raise SystemExit(f"{self._app.name}: scan failed\n{ended.stderr[-3000:]}")
         proposed = {(row["class"], row["field"]): row["source"] for row in json.loads(ended.stdout)["fields"]}
         return measure_scan(proposed, tomllib.loads(self._true_tags.read_text("utf-8")), seconds)
+
+
+def make_path(source: Path, *further: Path) -> str:
+    """Return the path on which modules of an sdist are found before those of packages."""
+    return os.pathsep.join(map(str, (source / "src", source, *further)))
 
 
 def compare_responses(test: str, plain: Run, again: Run, observed: Run) -> Iterator[str]:

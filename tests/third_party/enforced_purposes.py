@@ -1,7 +1,8 @@
 """A pytest plugin that enforces the files of a privacy directory in an application that does not know the library.
 
 `adoption.py` loads it. `ADOPT_PRIVACY` names the directory. Tests use the database themselves, so each test runs for
-the purpose that `purposes.toml` states for `test …`: this is the one change to the configuration of the tests.
+the purpose that `purposes.toml` states for `test …`, and each migration for that of `command upgrade`. These are the
+changes to the configuration of the tests.
 `ADOPT_REFUSALS` gets the number of refusals by entry point and reason.
 """
 
@@ -12,13 +13,15 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 import pytest
 from _pytest import runner
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.guard import Guard
+from purposeguard.instrumentation.imports import IMPORT_HOOKS
 from purposeguard.instrumentation.startup import observe_libraries
 from purposeguard.integrations.stated_purposes import find_block
 from purposeguard.notice.vocabulary import list_term_ids
@@ -44,6 +47,21 @@ class Refusals(Observer):
 
 _project: Final = read_project(Path(os.environ["ADOPT_PRIVACY"]))
 _guard: Final = Guard(_project.notice, tags=_project.tags, purposes=_project.purposes, observers=[Refusals()])
+
+
+def _observe_migrations(command: ModuleType) -> None:
+    """Let Alembic run under the entry point `command upgrade`. It alters tables, which an enforcing guard refuses."""
+    upgrade = command.upgrade
+
+    def upgrade_at_entry_point(*args: Any, **options: Any) -> Any:
+        entry_point = EntryPoint.command("upgrade")
+        with entry_point, find_block(_guard, entry_point.name) or contextlib.nullcontext():
+            return upgrade(*args, **options)
+
+    vars(command)["upgrade"] = upgrade_at_entry_point
+
+
+IMPORT_HOOKS.add("alembic.command", _observe_migrations)
 observe_libraries(_guard)
 
 
