@@ -164,6 +164,10 @@ def read_class(revisions: Revisions, cls: type, file: TagFile | None) -> dict[st
     return {name: tags.get(name, Tag()) for name in annotated}
 
 
+class UndefinedName(UnlabelledData):
+    """An annotation names something that is not defined when the program runs, such as an import for type checkers."""
+
+
 def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, object] = MappingProxyType({})) -> Any:
     """Return the annotation of a class's attribute with its names resolved.
 
@@ -174,12 +178,12 @@ def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, obj
         names: Further names that may occur in the annotation and need not be names of the module.
 
     Raises:
-        UnlabelledData: a name in the annotation is not defined.
+        UndefinedName: a name in the annotation is not defined.
     """
     try:
         return evaluate_annotation(annotation, {**names, **module_names(owner)}, dict(vars(owner)))
     except NameError as error:
-        raise UnlabelledData(
+        raise UndefinedName(
             f"{where}: its annotation names `{error.name}`, which is not defined, so its tag is unknown; define it at "
             "module level"
         ) from error

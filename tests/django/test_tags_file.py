@@ -23,7 +23,7 @@ from purposeguard.adapters.django import columns_of_model
 from purposeguard.adapters.django.session import HeldConnections
 from purposeguard.adapters.django.tags import faults_of, tables_of, unmatched_entries
 from purposeguard.adapters.tags import Tag
-from purposeguard.errors import PurposeGuardError
+from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.project.tags import TagFile
 
@@ -40,6 +40,20 @@ def read(tmp_path: Path) -> Read:
         return TagFile.read(path, tm.NOTICE)
 
     return read_text
+
+
+@isolate_apps()
+def test_entries_count_where_an_annotation_names_what_is_not_defined(read: Read) -> None:
+    class Visit(models.Model):
+        place: Unimported = models.TextField()  # type: ignore[name-defined]  # noqa: F821  # For type checkers only.
+
+        class Meta:
+            app_label = "django_shop"
+
+    file = read(f'["{__name__}.*"]\nplace = "1.1(a)"\n["table django_shop_visit"]\nplace = "1.1(a)"\n')
+    assert columns_of_model(Visit, tm.NOTICE, file)["place"] == Tag(Label(tm.Registration))
+    with pytest.raises(UnlabelledData, match="names `Unimported`, which is not defined"):
+        columns_of_model(Visit, tm.NOTICE, read('["table django_shop_visit"]\nid = "not-personal"\n'))
 
 
 @isolate_apps()

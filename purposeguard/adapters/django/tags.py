@@ -19,6 +19,7 @@ from purposeguard.adapters.tags import (
     OneSpec,
     Revisions,
     Tag,
+    UndefinedName,
     field_tag_of,
     hint_of,
     merge_file_tags,
@@ -210,8 +211,13 @@ def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
     the database counts up is not personal.
     """
     label = field.model._meta.label
-    specs = list_stated_specs(field)
     stated = [{field.name: tag} for tag in _find_entries(field, file)]
+    specs: list[OneSpec] = []
+    try:
+        specs = list_stated_specs(field)
+    except UndefinedName:
+        if not stated:  # The file is the only statement then: what does not exist carries no tag.
+            raise
     if specs or stated:
         own = drop_none_values({field.name: field_tag_of(revisions, specs, f"{label}.{field.name}")})
         return merge_file_tags(revisions, file, stated, own, label)[field.name]
