@@ -324,7 +324,8 @@ class Adoption:
         # Tests use the database themselves, and middlewares authenticate before the route is chosen.
         lines = [f'["{name}"]\npurpose = "{self._app.test_purpose}"\n' for name in ("test **", "* (no route)")]
         # Migrations alter tables, which is refused unless it is only observed.
-        lines.append(f'["command upgrade"]\npurpose = "{self._app.test_purpose}"\nmode = "observe"\n')
+        migration = f'purpose = "{self._app.test_purpose}"\nmode = "observe"\n'
+        lines += [f'["command {command}"]\n{migration}' for command in ("upgrade", "migrate")]
         for name, purpose in self._read_true_purposes().items():
             if purpose != NONE:
                 header = name if " " in name else f"* {name}"
