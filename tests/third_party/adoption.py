@@ -40,6 +40,7 @@ UNDECIDED: Final = "undecided"
 DECIDED: Final = "1.1(b)"
 """The source of undecided fields when they are enforced."""
 PIP: Final = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
+_CLOCK_TIME: Final = re.compile(rb"\d{1,2}:\d\d(:\d\d(\.\d+)?)?([^\w<]{1,3}[AP]M)?")
 UNSTABLE_HEADERS: Final = frozenset({"date", "set-cookie", "etag", "last-modified"})
 
 
@@ -394,7 +395,7 @@ def is_same_but_for(first: list[bytes], second: list[bytes], observed: list[byte
 
 def _list_tokens(response: Response) -> list[bytes]:
     text = "\n".join([response.method, response.status, *response.headers]).encode()
-    return re.split(rb"([^\w-])", text + b"\n\n" + response.body)
+    return re.split(rb"([^\w-])", _CLOCK_TIME.sub(b"", text + b"\n\n" + response.body))
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
