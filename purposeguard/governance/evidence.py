@@ -73,7 +73,7 @@ class StoredEvidence:
                 rows = connection.execute(query).all()
         except StoreUnavailable as error:
             raise EvidenceError(str(error)) from error
-        return [EvidenceRow(EvidenceKey(*key), times, first, last) for *key, times, first, last in rows]
+        return [EvidenceRow(EvidenceKey(*row[:-3]), *row[-3:]) for row in map(tuple, rows)]
 
 
 def _make_row(key: EvidenceKey, day: datetime.date, count: int) -> dict[str, Any]:

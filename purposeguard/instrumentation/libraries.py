@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import ModuleType
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ _unobserved_libraries: Final[set[str]] = set()
 
 
 @contextlib.contextmanager
-def skip_if_unavailable(name: str) -> Iterator[None]:
+def skip_if_unavailable(name: str) -> Generator[None]:
     """Leave a library unobserved, with one warning, if another library that this needs is missing or does not fit."""
     try:
         yield

@@ -98,7 +98,8 @@ def _covers(wildcard: Wildcard, part: Part) -> bool:
 
 def _split(text: str, separator: str) -> tuple[Part, ...]:
     wildcards: dict[str, Part] = {"*": Wildcard(separator), "**": WHOLE_SEGMENTS}
-    return tuple(wildcards.get(written, written) for written in re.findall(r"\*\*|.", text, re.DOTALL))
+    written: list[str] = re.findall(r"\*\*|.", text, re.DOTALL)
+    return tuple(wildcards.get(each, each) for each in written)
 
 
 def _measure(parts: tuple[Part, ...]) -> tuple[str, int, int, int]:

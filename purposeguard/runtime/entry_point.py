@@ -100,8 +100,12 @@ class _Steps:
     """The steps around a function that runs at an entry point."""
 
     def __init__(self, entry_point: EntryPoint) -> None:
+        self._entry_point = entry_point
         self.enter = self.enter_for_cleanup = entry_point.__enter__
-        self.leave = entry_point.__exit__
+
+    def leave(self, token: object) -> None:  # noqa: ARG002  # The signature is that of BodyWrapper.
+        """Leave the entry point."""
+        self._entry_point.__exit__()
 
     def filter_result(self, value: Any, token: object) -> Any:  # noqa: ARG002  # The signature is that of BodyWrapper.
         """Return the value unchanged."""

@@ -264,7 +264,8 @@ def _replace_tables(text: str, edited: str) -> str:
     for table in re.split(r"^(?=\[)", edited, flags=re.MULTILINE)[1:]:
         header = table.partition("\n")[0]
         pattern = rf"^{re.escape(header)}\n(?:(?!\[).*\n)*"
-        text, count = re.subn(pattern, lambda _, table=table: f"{table.rstrip()}\n\n", text, flags=re.MULTILINE)
+        replacement = f"{table.rstrip()}\n\n".replace("\\", "\\\\")
+        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
         if count != 1:
             raise AssertionError(f"{count} tables begin with {header}")
     return text

@@ -30,7 +30,7 @@ from purposeguard.runtime.use import Use, is_ambient_here, is_owner_running
 from purposeguard.values.markers import Collected, Ended
 from purposeguard.values.rows import LONG_AGO, qualify_subject
 
-ModelState.purposeguard_loaded = None
+ModelState.purposeguard_loaded = None  # pyright: ignore[reportAttributeAccessIssue]  # An attribute of ours.
 """The `LoadedValues` of an instance that was loaded from the database."""
 
 _UNKNOWN: Final = object()

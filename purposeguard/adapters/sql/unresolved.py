@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, NamedTuple
 
@@ -34,7 +34,7 @@ class Faults:
         self.errors: tuple[PurposeGuardError, ...] = tuple(errors)
 
     @contextmanager
-    def collect(self) -> Iterator[None]:
+    def collect(self) -> Generator[None]:
         """Collect an error of the library's own analysis.
 
         Denials pass. An activity that enforces raises them, also where the guard observes.

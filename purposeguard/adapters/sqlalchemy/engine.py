@@ -140,7 +140,7 @@ class GuardedEngine(Engine):
         return self._own_hide_parameters or not self._watch.is_observing()
 
     @hide_parameters.setter
-    def hide_parameters(self, hide: bool) -> None:
+    def hide_parameters(self, hide: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # It can be set.
         self.__dict__["hide_parameters"] = hide
 
     @property
@@ -160,7 +160,7 @@ class GuardedEngine(Engine):
         return self._watch.is_observing() and super()._should_log_debug()
 
 
-class GuardedOptionEngine(GuardedEngine, OptionEngine):
+class GuardedOptionEngine(GuardedEngine, OptionEngine):  # pyright: ignore[reportIncompatibleVariableOverride]  # As above.
     """A guarded engine with other options."""
 
     @property

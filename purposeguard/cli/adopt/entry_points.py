@@ -105,7 +105,8 @@ def _iter_django() -> Iterator[FoundEntryPoint]:
 
         from purposeguard.integrations.django.stated_views import find_stated, iter_views, name_route  # noqa: PLC0415  # likewise
         from purposeguard.integrations.stated_purposes import find_activity  # noqa: PLC0415  # likewise
-    for route, view in iter_views(get_resolver().url_patterns, ""):
+    resolver: Any = get_resolver()
+    for route, view in iter_views(resolver.url_patterns, ""):
         view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
         actions = getattr(view, "actions", None) or {}
         for method in sorted(METHODS - _UNSTATED_METHODS):

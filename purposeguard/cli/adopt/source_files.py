@@ -118,6 +118,8 @@ class SourceFile:
                     names[name] += 1
                 case ast.MatchMapping(rest=str(name)):
                     names[name] += 1
+                case _:
+                    pass
         return names
 
 

@@ -507,7 +507,8 @@ def _head_of(expression: ast.expr) -> str:
                 return _head_of(ast.parse(text.strip(), mode="eval").body)
             except SyntaxError:
                 return ""
-    return ""
+        case _:
+            return ""
 
 
 # ---- the tags in the code --------------------------------------------------------------------------------------------

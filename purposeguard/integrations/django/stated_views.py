@@ -81,7 +81,8 @@ def check_root_urls() -> None:
     guard = load_guard_from_settings()
     if guard.purposes is None:
         return
-    for route, view in iter_views(get_resolver().url_patterns, ""):
+    resolver: Any = get_resolver()
+    for route, view in iter_views(resolver.url_patterns, ""):
         for method in METHODS:
             block = find_block(guard, name_route(method, route), find_stated(view, method))
             if block is not None and _answers(view, method):
@@ -103,7 +104,8 @@ def iter_views(patterns: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]
         part = str(pattern.pattern)
         route = prefix + part.removeprefix("^") if prefix else part
         if isinstance(pattern, URLResolver):
-            yield from iter_views(pattern.url_patterns, route)
+            included: Any = pattern
+            yield from iter_views(included.url_patterns, route)
         else:
             yield route, pattern.callback
 

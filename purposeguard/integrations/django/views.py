@@ -146,6 +146,7 @@ async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any,
 
 def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
     """Make a response that is rendered or streamed after the view has returned run for the same purpose."""
+    streamed: Any = response
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         render = response.render
 
@@ -155,9 +156,9 @@ def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
 
         response.render = render_for_purpose
     elif holds_stream(response):
-        content: Any = response.streaming_content
-        response.streaming_content = (
-            _iter_parts_async(content, run_async) if response.is_async else _iter_parts(content, run)
+        content = streamed.streaming_content
+        streamed.streaming_content = (
+            _iter_parts_async(content, run_async) if streamed.is_async else _iter_parts(content, run)
         )
     return response
 

@@ -103,7 +103,8 @@ def describe_class(cls: type, fields: Iterable[FoundField], **details: Any) -> F
         comment=vars(cls).get("__doc__") or "",
         file=file,
         line=line,
-        **{"kind": "class", **details},
+        kind=details.pop("kind", "class"),
+        **details,
     )
 
 

@@ -64,12 +64,13 @@ def _describe_field(field: Any, notice: Notice, unread: list[str]) -> FoundField
     except UnlabelledData as error:
         unread.append(str(error))
     tag = read_tag(notice, specs, f"{field.model._meta.label}.{field.name}")
+    described: Any = field
     return FoundField(
-        field.name,
+        described.name,
         value_type,
         _find_known_type(field),
         (str(field.verbose_name),),
-        field.column,
+        described.column,
         str(field.help_text),
         target="" if target is None else name_type(target),
         is_key=field.primary_key,

@@ -101,7 +101,7 @@ def _read_union(arguments: tuple[Any, ...]) -> TypeFacts:
     facts = [read_type(argument) for argument in arguments if argument is not type(None)]
     if len(facts) == 1:
         return facts[0]
-    value_types = {each.value_type for each in facts}
+    value_types: set[ValueType | None] = {each.value_type for each in facts}
     named = [each.type_name for each in facts if each.type_name in KINDS_OF_TYPES]
     return TypeFacts(
         value_types.pop() if len(value_types) == 1 else None,
