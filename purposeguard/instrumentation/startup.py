@@ -49,7 +49,7 @@ def build_environment(directory: Path, evidence: Path, environment: Mapping[str,
 
 
 def start_from_environment() -> None:
-    """Observe this process as the environment variables say. A fault is logged, and the process runs unobserved."""
+    """Observe this process as the environment variables say. A fault is written to standard error."""
     directory = Path(os.environ[OBSERVE_VARIABLE])
     evidence = Path(os.environ.get(EVIDENCE_VARIABLE, directory / EVIDENCE_NAME))
     try:

@@ -324,6 +324,8 @@ def test_rows_without_marks_are_inspected_where_their_class_declares_a_place(cas
 def test_many_plain_rows_without_marks_are_given_as_they_are() -> None:
     rows = [UnmarkedOpen.model_validate({"note": "plain"}) for _ in range(3)]
     assert access()(rows, list[UnmarkedOpen], calm, CHOSEN) is rows
+    others = [Unmarked() for _ in range(3)]
+    assert access()(others, list[UnmarkedOpen | Unmarked], calm, CHOSEN) is others
 
 
 @pytest.mark.parametrize("case", UNDECLARED)

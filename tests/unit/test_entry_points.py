@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -11,7 +12,7 @@ import purposeguard as pg
 from purposeguard.governance.ledger.entries import make_denial_body
 from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point, name_method
 from purposeguard.runtime.observer import Observer
 
 
@@ -32,6 +33,41 @@ def test_an_entry_point_is_named_by_its_kind(entry_point: EntryPoint, name: str)
         assert current_entry_point() == name
     assert current_entry_point() is None
     assert repr(entry_point) == f"<EntryPoint {name}>"
+
+
+@pytest.mark.parametrize(
+    ("method", "declared", "name"),
+    [
+        ("get", (), "GET"),
+        ("HEAD", (), "GET"),
+        ("HEAD", ("GET",), "GET"),
+        ("HEAD", ("HEAD",), "HEAD"),
+        ("PURGE", (), "OTHER"),
+        ("PURGE", ("PURGE",), "PURGE"),
+    ],
+)
+def test_methods_have_one_name(method: str, declared: tuple[str, ...], name: str) -> None:
+    assert name_method(method, declared) == name
+
+
+def test_a_request_gets_the_name_of_its_route_when_that_is_chosen() -> None:
+    entry_point = EntryPoint.request("HEAD")
+    read = entry_point.wrap(current_entry_point)
+    with entry_point:
+        assert current_entry_point() == "GET (no route)"
+        entry_point.choose_route("GET", "/users/{id}")
+        assert current_entry_point() == "GET /users/{id}"
+    assert current_entry_point() is None
+    assert read() == "GET /users/{id}"
+
+
+def test_each_step_of_a_wrapped_generator_runs_at_the_entry_point() -> None:
+    def steps() -> Iterator[str | None]:
+        yield current_entry_point()
+        yield current_entry_point()
+
+    seen = [(name, current_entry_point()) for name in EntryPoint.job("nightly").wrap(steps)()]
+    assert seen == [("job nightly", None), ("job nightly", None)]
 
 
 def test_the_innermost_entry_point_counts() -> None:

@@ -92,6 +92,7 @@ MODULES: Final = {_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if
 UNNAMED: Final = {
     ("purposeguard.adapters.frames.rows", "pyarrow"),  # only for values of it
     ("purposeguard.adapters.spark.rows", "pyarrow"),  # only where it is installed
+    ("purposeguard.instrumentation.libraries", "django"),  # only after Django was imported
     ("purposeguard.testing._sent_effects", "sqlalchemy"),  # only where the tests loaded it
     ("purposeguard.testing.registering", "hypothesis"),  # which runs this function
 }
