@@ -67,8 +67,8 @@ def test_the_demo_tells_its_story(folder, options):
     assert done.stderr == ""
     told = done.stdout
     assert "NOT AS TOLD" not in told
-    assert scenes_in(told) == list(range(1, 23))
-    assert told.endswith("All 22 scenes happened as told. The server is stopped and its files are removed.\n")
+    assert scenes_in(told) == list(range(1, 24))
+    assert told.endswith("All 23 scenes happened as told. The server is stopped and its files are removed.\n")
     lines = told.splitlines()
     for line in (
         '    ! error: Argument 3 to "add" of "Mailing" has incompatible type "Personal[str, ProductData]";',
@@ -175,14 +175,14 @@ def test_scenes_are_played_in_their_order_and_listed(capsys):
     assert "  (played first, not shown: 1 collect)" in told.splitlines()
     assert demo.main(["--list"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in listed] == [*map(str, range(1, 23)), "*"]
+    assert [line.split()[0] for line in listed] == [*map(str, range(1, 24)), "*"]
     assert listed[12] == " 13 * opt-out     Two people opt out: the next reminders leave them out"
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--scene", "23"], "no scene `23`: 1 collect, 2 remind, 3 withhold"),
+        (["--scene", "24"], "no scene `24`: 1 collect, 2 remind, 3 withhold"),
         (["--scene", "collec"], "no scene `collec`: 1 collect"),
         (["--lang", "fr"], "invalid choice: 'fr' (choose from"),
         (["--all", "--scene", "1"], "not allowed with"),

@@ -24,9 +24,9 @@ SCENES: list[Scene] = [
     reports.monthly,
     reports.campaign,
     reports.analyst,
-    adoption.adopt,
     records.inventory,
     records.ledger,
+    adoption.adopt,
 ]
 
 SHORT: list[Scene] = [uses.remind, uses.withhold, uses.marketing, people.opt_out, records.ledger]

@@ -277,16 +277,16 @@ class _LoadingMethod:
         if wrapper is None:
             wrapper = cls(load)
 
-            def from_db(model: Model, db: Any, field_names: Any, values: Any) -> Any:
-                return wrapper.call(model, db, field_names, values)
+            def from_db(model: Model, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
+                return wrapper.call(model, db, field_names, values, **options)
 
             from_db.purposeguard_wrapper = wrapper  # type: ignore[attr-defined]  # Functions have attributes.
             owner.from_db = classmethod(from_db)
         return wrapper
 
-    def call(self, model: Model, db: Any, field_names: Any, values: Any) -> Any:
-        """Load an instance."""
-        instance = self._load(model, db, field_names, values)
+    def call(self, model: Model, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
+        """Load an instance. Later versions of Django pass options."""
+        instance = self._load(model, db, field_names, values, **options)
         if self.checks is not None:
             instance._state.purposeguard_loaded = self.checks.make_loaded()
         return instance
