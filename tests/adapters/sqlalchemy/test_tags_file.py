@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, se
 
 from purposeguard import Guard, Label, NoticeError, NotPersonal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.adapters.sqlalchemy.tags import EVERY_TABLE, MappedTables
+from purposeguard.adapters.sqlalchemy.tags import EVERY_TABLE, EveryTable, MappedTables
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
@@ -183,14 +183,19 @@ def test_the_guard_brings_the_file(read: Callable[[str], TagFile]) -> None:
 
 
 def test_mapped_tables_count_before_those_of_migrations(read: Callable[[str], TagFile]) -> None:
+    every_table = EveryTable()  # Other modules of tests map tables of the same names.
+    for table in Base.metadata.tables.values():
+        every_table._add(table, Base.metadata)
+    for mapper in Base.registry.mappers:
+        every_table._add_mapped(mapper, None)
     reads = RecordingReads()
     guard = Guard(tm.NOTICE, mode="observe", tags=read(PERSON.replace(", subject = true", "")), observers=[reads])
-    engine = protect(create_engine("sqlite://"), guard, EVERY_TABLE)
+    engine = protect(create_engine("sqlite://"), guard, every_table)
     Base.metadata.create_all(engine)
     reflected = MetaData()
     reflected.reflect(engine)
     migrated = [Table("person", MetaData(), Column("email", String)) for _ in range(5)]
-    assert EVERY_TABLE.tables["person"] is Person.__table__
+    assert every_table.tables["person"] is Person.__table__
     with guard.purpose(tm.RenewalGuidance), engine.connect() as connection:
         assert connection.execute(select(migrated[0].c.email)).all() == []
         assert connection.execute(select(reflected.tables["plan"].c.title)).all() == []
@@ -206,11 +211,11 @@ def test_mapped_tables_count_before_those_of_migrations(read: Callable[[str], Ta
     members = Table("members", Base.metadata, Column("person_id", Integer), Column("plan_id", Integer))
     try:
         stub = Table("members", MetaData(), Column("person_id", Integer))  # As migrations define for an index.
-        assert EVERY_TABLE.tables["members"] is members is not stub
+        assert every_table.tables["members"] is members is not stub
     finally:
         Base.metadata.remove(members)
     latest = [Table("unmapped", MetaData(), Column("id", Integer)) for _ in range(5)][-1]
-    assert EVERY_TABLE.tables["unmapped"] is latest
+    assert every_table.tables["unmapped"] is latest
 
 
 def test_undecided_columns_and_conflicts_are_recorded_in_observe_mode(read: Callable[[str], TagFile]) -> None:
