@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, se
 
 from purposeguard import Guard, Label, NoticeError, NotPersonal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.adapters.sqlalchemy.tags import EVERY_TABLE, EveryTable, MappedTables
+from purposeguard.adapters.sqlalchemy.tags import EveryTable, MappedTables
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
@@ -222,7 +222,7 @@ def test_undecided_columns_and_conflicts_are_recorded_in_observe_mode(read: Call
     text = PERSON.replace(", subject = true", "") + '["table half"]\nemail = "1.1(b)"\nnote = "1.1(c)"\n'
     reads = RecordingReads()
     guard = Guard(tm.NOTICE, mode="observe", tags=read(text), observers=[reads])
-    engine = protect(create_engine("sqlite://"), guard, EVERY_TABLE)
+    engine = protect(create_engine("sqlite://"), guard, Base)
     Base.metadata.create_all(engine)
     with guard.purpose(tm.RenewalGuidance), engine.connect() as connection:
         for column in (Person.nickname, Person.mail, Half.email, Half.note):
