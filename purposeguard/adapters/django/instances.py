@@ -277,7 +277,7 @@ class _LoadingMethod:
         if wrapper is None:
             wrapper = cls(load)
 
-            def from_db(model: Model, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
+            def from_db(model: Model, /, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
                 return wrapper.call(model, db, field_names, values, **options)
 
             from_db.purposeguard_wrapper = wrapper  # type: ignore[attr-defined]  # Functions have attributes.
