@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
-from contextvars import ContextVar, Token
-from typing import Any, Final, Self
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple, Self
 
 from purposeguard.errors import on_one_line
 from purposeguard.runtime.wrapping import Function, wrap_body
 
-_ENTRY_POINT: Final[ContextVar[EntryPoint | None]] = ContextVar("purposeguard_entry_point", default=None)
+
+class _Entered(NamedTuple):
+    """An entry point that was entered in a context, and the one around it."""
+
+    entry_point: EntryPoint
+    outer: _Entered | None
+
+
+_ENTERED: Final[ContextVar[_Entered | None]] = ContextVar("purposeguard_entry_point", default=None)
 
 _NO_ROUTE: Final = "(no route)"
 METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -21,18 +28,18 @@ class EntryPoint:
     """A block that runs at an entry point: `with EntryPoint.route("GET", "/users/{id}"):`.
 
     Tasks and context copies that begin in the block inherit the entry point, as do functions that `guard.carry` binds.
-    The innermost entry point counts: a task that runs within a request has its own.
+    The innermost entry point counts: a task that runs within a request has its own. One object may be entered in
+    several threads and tasks at the same time.
 
     Attributes:
         name: The name, which contains no personal data: the template of a route, not the path of a request.
     """
 
-    __slots__ = ("_tokens", "name")
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         """Name the entry point, such as `task shop.tasks.send_invoice`. Use the class methods where they fit."""
         self.name = on_one_line(name)
-        self._tokens: list[Token[EntryPoint | None]] = []
 
     @classmethod
     def route(cls, method: str, template: str) -> Self:
@@ -80,13 +87,15 @@ class EntryPoint:
         return cls(f"test {name}")
 
     def __enter__(self) -> Self:
-        self._tokens.append(_ENTRY_POINT.set(self))
+        _ENTERED.set(_Entered(self, _ENTERED.get()))
         return self
 
     def __exit__(self, *_: object) -> None:
-        token = self._tokens.pop()
-        with contextlib.suppress(ValueError):  # If the block is left in another context, there is nothing to reset.
-            _ENTRY_POINT.reset(token)
+        entered = _ENTERED.get()
+        while entered is not None and entered.entry_point is not self:
+            entered = entered.outer
+        if entered is not None:  # If the block is left in another context, there is nothing to leave.
+            _ENTERED.set(entered.outer)
 
     def wrap(self, fn: Function) -> Function:
         """Wrap a function of any kind so that it runs at this entry point. A generator has it at each step."""
@@ -114,8 +123,8 @@ class _Steps:
 
 def current_entry_point() -> str | None:
     """Return the name of the entry point of the present execution. None if no integration has set one."""
-    entry_point = _ENTRY_POINT.get()
-    return None if entry_point is None else entry_point.name
+    entered = _ENTERED.get()
+    return None if entered is None else entered.entry_point.name
 
 
 def name_method(method: str, declared: Collection[str] = ()) -> str:

@@ -95,6 +95,30 @@ def test_a_block_may_be_left_in_another_context() -> None:
     assert current_entry_point() is None
 
 
+def test_one_entry_point_may_be_entered_in_several_tasks_at_once() -> None:
+    entry_point = EntryPoint.job("nightly")
+
+    async def enter(first: asyncio.Event, second: asyncio.Event) -> str | None:
+        with entry_point:
+            first.set()
+            await second.wait()
+        return current_entry_point()
+
+    async def main() -> list[str | None]:
+        events = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(enter(*events), enter(*reversed(events)))
+
+    assert asyncio.run(main()) == [None, None]
+
+
+def test_a_block_leaves_also_entry_points_that_were_not_left_within_it() -> None:
+    with EntryPoint.route("GET", "/"):
+        with EntryPoint.task("mail"):
+            EntryPoint.job("nightly").__enter__()
+        assert current_entry_point() == "GET /"
+    assert current_entry_point() is None
+
+
 def test_carried_functions_run_at_the_entry_point_where_they_were_bound() -> None:
     guard = pg.Guard(tm.NOTICE)
     with ThreadPoolExecutor(1) as pool:
