@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -15,9 +16,15 @@ Hook = Callable[[ModuleType], object]
 class _HookedLoader(Loader):
     """A loader that calls functions after it has executed a module, and gives way to the loader in it."""
 
-    def __init__(self, loader: Any, hooks: Sequence[Hook]) -> None:
+    def __init__(self, loader: Any, take_hooks: Callable[[], Sequence[Hook]]) -> None:
+        """Wrap a loader.
+
+        Args:
+            loader: The loader of the module.
+            take_hooks: Returns the functions to call at the first call, and none later.
+        """
         self._loader = loader
-        self._hooks = hooks
+        self._take_hooks = take_hooks
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Create the module as its own loader does."""
@@ -30,7 +37,7 @@ class _HookedLoader(Loader):
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        for hook in self._hooks:
+        for hook in self._take_hooks():
             hook(module)
 
     def __getattr__(self, name: str) -> Any:
@@ -68,7 +75,8 @@ class ImportHooks(MetaPathFinder):
         finally:
             self._searching.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _HookedLoader(spec.loader, self._hooks.pop(fullname))
+            # The hooks are kept until the module is executed: a caller may only ask where it is, or its code may fail.
+            spec.loader = _HookedLoader(spec.loader, functools.partial(self._hooks.pop, fullname, ()))
         return spec
 
     def _find_elsewhere(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:

@@ -169,7 +169,7 @@ HOOKS: Final[dict[str, Callable[[Guard, ModuleType], None]]] = {
 """The hook of each module, which is called with the guard and the module."""
 
 
-def _run_at_entry_point(name: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _run_at_entry_point(name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     with EntryPoint(name):
         return fn(*args, **kwargs)
 

@@ -1,7 +1,10 @@
 """Hooks that run after imports, and the start of observation in a process."""
 
+import importlib.resources
+import importlib.util
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -41,8 +44,9 @@ def test_a_module_that_is_not_there_is_an_ordinary_import_error(monkeypatch: pyt
         __import__("no_such_module")
 
 
-def test_a_module_that_fails_is_not_hooked_and_its_error_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "failing_module.py").write_text("raise ValueError(7)\n", "utf-8")
+def test_a_module_that_fails_is_hooked_when_it_succeeds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = folder / "failing_module.py"
+    module.write_text("raise ValueError(7)\n", "utf-8")
     hooks = ImportHooks()
     seen: list[ModuleType] = []
     hooks.add("failing_module", seen.append)
@@ -50,6 +54,38 @@ def test_a_module_that_fails_is_not_hooked_and_its_error_kept(folder: Path, monk
     with pytest.raises(ValueError, match="7"):
         __import__("failing_module")
     assert not seen
+    module.write_text("value = 12345\n", "utf-8")
+    assert __import__("failing_module") is seen[0]
+
+
+def test_a_search_for_a_module_does_not_use_up_its_hooks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sought_module.py").write_text("value = 1\n", "utf-8")
+    hooks = ImportHooks()
+    seen: list[ModuleType] = []
+    hooks.add("sought_module", seen.append)
+    monkeypatch.setattr(sys, "meta_path", [hooks, *sys.meta_path])
+    assert importlib.util.find_spec("sought_module") is not None
+    module = importlib.import_module("sought_module")
+    assert seen == [module]
+    importlib.reload(module)
+    assert seen == [module]
+
+
+def test_a_module_in_an_archive_is_hooked_and_its_data_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("zipped_package/__init__.py", "value = 1\n")
+        file.writestr("zipped_package/data.txt", "text")
+    monkeypatch.syspath_prepend(archive)
+    hooks = ImportHooks()
+    seen: list[ModuleType] = []
+    hooks.add("zipped_package", seen.append)
+    monkeypatch.setattr(sys, "meta_path", [hooks, *sys.meta_path])
+    module = importlib.import_module("zipped_package")
+    assert seen == [module]
+    assert importlib.resources.files(module).joinpath("data.txt").read_text("utf-8") == "text"
 
 
 def run_python(code: str, directory: Path, tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
