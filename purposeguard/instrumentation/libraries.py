@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
-from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point, suspend_entry_point
 
 MIDDLEWARE: Final = "purposeguard.integrations.django.PurposeMiddleware"
 """The middleware that makes the requests of Django entry points."""
@@ -151,7 +151,8 @@ def observe_executors(_: Guard, thread: ModuleType) -> None:
         name = current_entry_point()
         if name is not None:
             fn = functools.partial(_run_at_entry_point, name, fn)
-        return submit(pool, fn, *args, **kwargs)
+        with suspend_entry_point():  # A thread that starts now serves other entry points as well.
+            return submit(pool, fn, *args, **kwargs)
 
     thread.ThreadPoolExecutor.submit = submit_at_entry_point
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Generator
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, Self
 
@@ -125,6 +126,16 @@ def current_entry_point() -> str | None:
     """Return the name of the entry point of the present execution. None if no integration has set one."""
     entered = _ENTERED.get()
     return None if entered is None else entered.entry_point.name
+
+
+@contextlib.contextmanager
+def suspend_entry_point() -> Generator[None]:
+    """Let the code of a block run at no entry point, such as the start of a thread that serves several of them."""
+    token = _ENTERED.set(None)
+    try:
+        yield
+    finally:
+        _ENTERED.reset(token)
 
 
 def name_method(method: str, declared: Collection[str] = ()) -> str:
