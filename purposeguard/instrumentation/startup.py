@@ -18,6 +18,7 @@ from purposeguard.guard import Guard
 from purposeguard.instrumentation.imports import IMPORT_HOOKS
 from purposeguard.instrumentation.libraries import HOOKS, skip_if_unavailable
 from purposeguard.project.directory import read_project
+from purposeguard.runtime.activity import StatedPurpose
 from purposeguard.runtime.observer import OBSERVED_MESSAGE
 
 OBSERVE_VARIABLE: Final = "PURPOSEGUARD_OBSERVE"
@@ -72,10 +73,12 @@ def start(directory: Path, evidence: Path) -> Guard:
         PurposeGuardError: A file of the project is wrong.
     """
     project = read_project(directory)
-    purposes = None if project.purposes is None else project.purposes.observe_all()
     store = EvidenceFile(evidence)
-    guard = Guard(project.notice, mode="observe", observers=[Evidence(store)], tags=project.tags, purposes=purposes)
+    guard = Guard(
+        project.notice, mode="observe", observers=[Evidence(store)], tags=project.tags, purposes=project.purposes
+    )
     _observe_other_guards(store)
+    _observe_activities()
     logging.getLogger("purposeguard").addFilter(_is_no_violation)  # The evidence contains the violations.
     observe_libraries(guard)
     return guard
@@ -106,3 +109,14 @@ def _observe_other_guards(store: EvidenceFile) -> None:
         make(self, notice, **{**options, "mode": "observe", "observers": [*observers, Evidence(store)]})
 
     setattr(Guard, "__init__", init)  # noqa: B010  # mypy refuses an assignment to a method
+
+
+def _observe_activities() -> None:
+    """Let activities that are stated from now on observe, also those that the code or `purposes.toml` enforces."""
+    state: Callable[..., None] = StatedPurpose.__init__
+
+    @functools.wraps(state)
+    def init(self: StatedPurpose, *arguments: Any, **options: Any) -> None:
+        state(self, *arguments, **{**options, "observing": True})
+
+    setattr(StatedPurpose, "__init__", init)  # noqa: B010  # mypy refuses an assignment to a method

@@ -62,13 +62,66 @@ for guard, source in ((pg.Guard(tm.NOTICE), tm.Registration), (pg.Guard(other), 
 """
 
 
-def test_guards_of_two_notices_in_one_process_are_told_apart(tmp_path: Path) -> None:
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
     (tmp_path / "privacy").mkdir()
-    command = [sys.executable, "-m", "purposeguard", "adopt", "run", "--", sys.executable, "-c", TWO_GUARDS]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    reads = {(row.key.notice.partition("@")[0], row.key.sources) for row in load(tmp_path) if row.key.sources}
+    return tmp_path
+
+
+def observe(code: str, project: Path) -> str:
+    """Run code under `adopt run` and return what it prints."""
+    command = [sys.executable, "-m", "purposeguard", "adopt", "run", "--", sys.executable, "-c", code]
+    return subprocess.run(command, cwd=project, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def test_guards_of_two_notices_in_one_process_are_told_apart(project: Path) -> None:
+    observe(TWO_GUARDS, project)
+    reads = {(row.key.notice.partition("@")[0], row.key.sources) for row in load(project) if row.key.sources}
     assert reads == {("trendmicro-jp", "1.1(a)"), ("other", "1.1(b)")}
+
+
+ENFORCING = """
+import purposeguard as pg
+from purposeguard.integrations.stated_purposes import find_block
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE, purposes="purposes.toml")
+
+@guard.access(tm.ProductData)
+def read():
+    return 1
+
+with guard.purpose(tm.RenewalGuidance, mode="enforce"):
+    print(read())
+with find_block(guard, "GET /renewals"):
+    print(read())
+"""
+
+
+def test_activities_that_the_application_enforces_are_observed(project: Path) -> None:
+    (project / "purposes.toml").write_text('["GET /*"]\npurpose = "1.2(1)①"\nmode = "enforce"\n', "utf-8")
+    assert observe(ENFORCING, project) == "1\n1\n"
+    denials = [(row.key.activity, row.times) for row in load(project) if row.key.outcome == "observed"]
+    assert sorted(denials) == [("GET /renewals", 1), ("__main__.<module>", 1)]
+
+
+POOLS = """
+from concurrent.futures import ThreadPoolExecutor
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
+
+def show(name=None, fn=None):
+    return name, fn, current_entry_point()
+
+with ThreadPoolExecutor(1) as pool:
+    with EntryPoint.route("GET", "/"):
+        print(*pool.submit(show, name="Aiko", fn=1).result(), current_entry_point())
+    print(*pool.submit(show).result())
+"""
+
+
+def test_threads_of_a_pool_belong_to_no_entry_point(project: Path) -> None:
+    assert observe(POOLS, project) == "Aiko 1 GET / GET /\nNone None None\n"
 
 
 def test_libraries_whose_extras_are_missing_are_left_alone(tmp_path: Path) -> None:
