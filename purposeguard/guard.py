@@ -172,10 +172,12 @@ class Guard:
             self._purposes = resolve_file(purposes, PurposeFile, self.engine.table)
 
     def _attach(self) -> None:
-        for keeper in (self.engine.oversight, *self.engine.observers):
-            attach = getattr(keeper, "attach", None)
-            if attach is not None:  # Governance or an observer with this method needs to know the guard.
-                attach(self)
+        attach = getattr(self.engine.oversight, "attach", None)
+        if attach is not None:  # Governance with this method needs to know the guard that asks it.
+            attach(self)
+        for observer in self.engine.observers:
+            if isinstance(observer, Observer):  # Another object may have a method of this name for something else.
+                observer.attach(self)
 
     @property
     def mode(self) -> Mode:

@@ -59,6 +59,13 @@ class Observer:
 
     __slots__ = ()
 
+    def attach(self, guard: Any) -> None:
+        """Learn the guard that this observer belongs to. Called when the guard is created and when its notice changes.
+
+        Args:
+            guard: The `Guard`.
+        """
+
     def decided(
         self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
     ) -> None:

@@ -192,6 +192,27 @@ def test_rows_that_will_say_whose_they_are_are_decided_by_what_no_row_can_change
             assert use.handle.decide_before_rows(R, use.handle.get_permissions()) is None
 
 
+def test_observers_learn_their_guard_and_each_change_of_its_notice() -> None:
+    class Attached(Observer):
+        def __init__(self) -> None:
+            self.notices: list[pg.Notice] = []
+
+        def attach(self, guard: pg.Guard) -> None:
+            self.notices.append(guard.notice)
+
+    class Terminal:
+        """An object that observes, and whose method `attach` is for something else."""
+
+        def attach(self, *_of: object) -> None:
+            raise AssertionError
+
+    attached = Attached()
+    observed = pg.Guard(tm.NOTICE, observers=[attached, Terminal()])  # type: ignore[list-item]  # no subclass of Observer
+    later = pg.Notice.parse({**tm.NOTICE.dump(), "revision": "2026-04-01"})
+    observed.replace(later)
+    assert attached.notices == [tm.NOTICE, later]
+
+
 def test_an_observer_leaves_another_table_in_the_place_of_the_notice() -> None:
     class Each(Observer):
         def decided(self, *_of: object, **_decision: object) -> None: ...
