@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import collections
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, list_term_ids
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.processes import LiveObjects
+from purposeguard.processes import LiveObjects, call_at_exit
 from purposeguard.runtime.entry_point import current_entry_point
 from purposeguard.runtime.observer import Fields, Observer, Tick
 from purposeguard.runtime.registry import Activity
@@ -72,8 +73,10 @@ class Evidence(Observer):
 
     def attach(self, guard: Guard) -> None:
         """Note the revision of the notice of a guard. Called when the guard is created and when its notice changes."""
-        self._table = guard.engine.snapshot.matrix
-        self._notice = format_revision(guard)
+        with self._lock:
+            self._sum_reads()  # They took place under the revision before.
+            self._table = guard.engine.snapshot.matrix
+            self._notice = format_revision(guard)
 
     # ---- events ------------------------------------------------------------------------------------------------------
 
@@ -161,20 +164,24 @@ class Evidence(Observer):
         """Return the ids of the sources of a label. Over several notices, they contain those of the notices."""
         return _join_ids(label if self._table is None else self._table.to_record_label(label))
 
+    def _sum_reads(self) -> None:
+        """Add the reads to the counts. The caller holds the lock."""
+        reads, self._reads = self._reads, {}
+        for (entry_point, _, fields), counted in reads.items():
+            for name, label in fields:
+                self._count_for(
+                    counted.activity,
+                    times=counted.count,
+                    entry_point=entry_point or "",
+                    field=name,
+                    sources=self._join_record_ids(label),
+                    outcome="read",
+                )
+
     def _take_counts(self) -> collections.Counter[EvidenceKey]:
         """Return all counts that are not written, and keep none."""
         with self._lock:
-            reads, self._reads = self._reads, {}
-            for (entry_point, _, fields), counted in reads.items():
-                for name, label in fields:
-                    self._count_for(
-                        counted.activity,
-                        times=counted.count,
-                        entry_point=entry_point or "",
-                        field=name,
-                        sources=self._join_record_ids(label),
-                        outcome="read",
-                    )
+            self._sum_reads()
             counts, self._counts = self._counts, collections.Counter()
         return counts
 
@@ -202,8 +209,9 @@ class Evidence(Observer):
         """Start the thread that writes, at the first count of a process."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_repeatedly, name="purposeguard-evidence", daemon=True)
-            self._thread.start()
-            atexit.register(self.close)  # Registered last, so that counts are written before stores are closed.
+            call_at_exit(self.close)  # Registered last, so that counts are written before stores are closed.
+            with contextlib.suppress(RuntimeError):  # If no more threads can be started, `close` writes the counts.
+                self._thread.start()
 
     def _write_repeatedly(self) -> None:
         while not self._wake.wait(self._interval):

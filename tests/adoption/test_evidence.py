@@ -1,6 +1,7 @@
 """Evidence: what is counted, how counts of processes and days merge, and what happens if they cannot be written."""
 
 import logging
+import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -125,6 +126,21 @@ def test_a_replaced_notice_is_named_from_then_on(store: EvidenceFile, evidence: 
     assert {row.key.notice for row in store.load()} == {NOTICE, "trendmicro-jp@2026-04-01"}
 
 
+def test_reads_are_counted_under_the_revision_in_force(store: EvidenceFile, evidence: Evidence) -> None:
+    guard = pg.Guard(tm.NOTICE, mode="observe", observers=[evidence])
+
+    @guard.access
+    def load() -> Customer:
+        return Customer(name="Alice", device="X1")
+
+    load()
+    guard.replace(pg.Notice.parse({**tm.NOTICE.dump(), "revision": "2026-04-01"}))
+    load()
+    evidence.flush()
+    reads = [row for row in store.load() if row.key.outcome == "read" and row.key.field == "name"]
+    assert sorted((row.key.notice, row.times) for row in reads) == [(NOTICE, 1), ("trendmicro-jp@2026-04-01", 1)]
+
+
 COUNT_IN_A_CHILD = """
 import sys
 import purposeguard as pg
@@ -169,6 +185,31 @@ def test_a_forked_child_does_not_write_the_counts_of_its_parent(store: EvidenceF
     assert [row.times for row in store.load()] == [1]
     evidence.flush()
     assert [row.times for row in store.load()] == [2]
+
+
+def test_a_child_of_multiprocessing_writes_its_counts_at_its_end(store: EvidenceFile) -> None:
+    child = multiprocessing.get_context("fork").Process(target=check_once, args=(store.path,))
+    child.start()
+    child.join()
+    assert [row.times for row in store.load()] == [1]
+
+
+def check_once(path: Path) -> None:
+    evidence = Evidence(EvidenceFile(path), interval=3600)
+    pg.Guard(tm.NOTICE, observers=[evidence]).check(tm.Registration, tm.RenewalGuidance)
+
+
+def test_counts_are_written_at_the_end_if_no_thread_can_be_started(
+    store: EvidenceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    evidence = Evidence(store, interval=3600)
+    pg.Guard(tm.NOTICE, observers=[evidence]).check(tm.Registration, tm.RenewalGuidance)
+    evidence.close()
+    assert [row.times for row in store.load()] == [1]
 
 
 def test_the_thread_writes_while_the_application_runs(store: EvidenceFile) -> None:

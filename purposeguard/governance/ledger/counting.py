@@ -8,7 +8,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import multiprocessing.process
 import multiprocessing.util
 import threading
 import weakref
@@ -20,7 +19,7 @@ from purposeguard.governance.ledger.chain import Counts, Hour, format_hour, form
 from purposeguard.governance.ledger.entries import list_clauses
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
-from purposeguard.processes import LiveObjects
+from purposeguard.processes import LiveObjects, call_at_exit
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Tick
 
@@ -163,9 +162,7 @@ class Counters:
                 except RuntimeError:  # No more threads can be started, so counts are written at once.
                     self._thread, self._closed = None, True
                     return
-                atexit.register(self.close)  # Registered last, so counts are written before stores are closed.
-                if multiprocessing.process.parent_process() is not None:
-                    self._close_with_the_child()
+                call_at_exit(self.close)  # Registered last, so counts are written before stores are closed.
 
     def _close_with_the_child(self) -> None:
         """Register `close` in a child of multiprocessing, which ends without `atexit`."""
