@@ -73,10 +73,9 @@ def start(directory: Path, evidence: Path) -> Guard:
         PurposeGuardError: A file of the project is wrong.
     """
     project = read_project(directory)
+    purposes = None if project.purposes is None else project.purposes.observe_all()
     store = EvidenceFile(evidence)
-    guard = Guard(
-        project.notice, mode="observe", observers=[Evidence(store)], tags=project.tags, purposes=project.purposes
-    )
+    guard = Guard(project.notice, mode="observe", observers=[Evidence(store)], tags=project.tags, purposes=purposes)
     _observe_other_guards(store)
     _observe_activities()
     logging.getLogger("purposeguard").addFilter(_is_no_violation)  # The evidence contains the violations.

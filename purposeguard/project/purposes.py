@@ -104,6 +104,11 @@ class PurposeFile:
                 faults.append(make_fault(self.path, (entry.pattern,), entry.position, message, suggestion))
         raise_faults(faults, self.path)
 
+    def observe_all(self) -> PurposeFile:
+        """Return the same purposes, with `observe` as the mode of every entry."""
+        entries = [dataclasses.replace(entry, mode="observe") for entry in self.entries.values()]
+        return PurposeFile(self.path, self.notice, entries)
+
     def find(self, entry_point: str) -> StatedEntry | None:
         """Return the most specific entry whose pattern matches an entry point; None if there is none."""
         pattern = self._find_first(entry_point)

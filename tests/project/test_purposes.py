@@ -41,6 +41,13 @@ mode = "enforce"
     ]
 
 
+def test_all_entries_can_be_observed(write: Callable[..., Path], notice: Notice) -> None:
+    purposes = PurposeFile.read(write('["GET /a"]\npurpose = "1.2(1)①"\nmode = "enforce"\n'), notice)
+    entry = purposes.observe_all().find("GET /a")
+    assert entry is not None
+    assert (entry.mode, entry.purpose, entry.position.line) == ("observe", tm.RenewalGuidance, 1)
+
+
 def test_conditions(write: Callable[..., Path], conditional: Notice) -> None:
     path = write('["GET /"]\npurpose = "newsletter"\nconditions = ["adult"]\n')
     entry = PurposeFile.read(path, conditional).find("GET /")
