@@ -238,6 +238,34 @@ def test_tags_in_the_code_are_done_and_must_agree_with_the_file(project: Path, s
     assert "the annotation in the code says" in stderr
 
 
+@pytest.mark.parametrize(
+    ("annotation", "error"),
+    [("Missing", "UnlabelledData: "), ("int [", "SyntaxError: "), ("None + 1", "TypeError: "), ("1 / 0", "division")],
+)
+def test_a_class_whose_tags_cannot_be_read_is_named(project: Path, scan: Scan, annotation: str, error: str) -> None:
+    code = f"""
+    import dataclasses
+    from typing import Annotated
+
+    import purposeguard as pg
+
+    Profile = pg.Notice.load("privacy/notice.toml").source("2.1(a)")
+
+    @dataclasses.dataclass
+    class Person:
+        nick: Annotated[str, Profile]
+        odd: "{annotation}"
+    """
+    write(project, "people.py", code)
+    done = scan("people", "--format", "json")
+    message = "the tags of people.Person in the code cannot be read, so its fields count as untagged: "
+    (failure,) = json.loads(done.stdout)["failures"]
+    assert failure.startswith(message)
+    assert error in failure
+    assert "warning: the tags of people.Person" in done.stderr
+    assert read_proposals(done)["people.Person"].keys() == {"nick", "odd"}
+
+
 def test_entries_without_a_match_are_faults(project: Path, scan: Scan) -> None:
     write(project, "shop.py", SHOP)
     write(project, "privacy/tags.toml", '["shop.Custmer"]\nname = "2.1(a)"\n\n["shop.Order"]\ntotl = "2.1(b)"\n')

@@ -92,7 +92,7 @@ class Application:
             with needing("django", "the models of Django need"):
                 from purposeguard.cli.adopt.collect.django import collect_models  # noqa: PLC0415  # needs an extra
             yield from collect_models(notice, self.failures)
-        yield from collect_classes(modules, notice)
+        yield from collect_classes(modules, notice, self.failures)
 
     def _set_up_django(self, settings: str) -> None:
         if _is_django_ready():

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import typing_extensions
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from purposeguard.adapters.tags import OneSpec, field_tag_of, specs_of
 from purposeguard.adoption.catalog import FoundClass, FoundField
 from purposeguard.cli.adopt.collect.types import TypeFacts, read_model_field, read_type
-from purposeguard.errors import UnknownSource
+from purposeguard.errors import UnknownSource, UnlabelledData, on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
@@ -24,9 +24,25 @@ from purposeguard.project.tags import FieldTag
 from purposeguard.values.annotations import field_names_of, is_taggable
 from purposeguard.values.type_schema import Model
 
+_ANNOTATION_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""The errors of annotations that are evaluated."""
 
-def collect_classes(modules: Iterable[ModuleType], notice: Notice) -> Iterator[FoundClass]:
+
+def collect_classes(modules: Iterable[ModuleType], notice: Notice, unread: list[str]) -> Iterator[FoundClass]:
     """Yield the classes with annotated fields that these modules define.
+
+    Args:
+        modules: The modules.
+        notice: The notice.
+        unread: The faults of annotations that cannot be resolved are added to it. Their classes count as untagged.
 
     Raises:
         UnknownSource: A tag in the code names a source that the notice does not have.
@@ -35,7 +51,7 @@ def collect_classes(modules: Iterable[ModuleType], notice: Notice) -> Iterator[F
         for cls in _iter_classes(vars(module), module.__name__):
             names = _list_field_names(cls)
             if names and not hasattr(cls, "__mapper__"):
-                yield _describe(cls, names, notice)
+                yield _describe(cls, names, notice, unread)
 
 
 def _iter_classes(namespace: Mapping[str, Any], module: str) -> Iterator[type]:
@@ -53,9 +69,9 @@ def _list_field_names(cls: type) -> tuple[str, ...]:
     return field_names_of(cls) if is_taggable(cls) else fields
 
 
-def _describe(cls: type, names: tuple[str, ...], notice: Notice) -> FoundClass:
+def _describe(cls: type, names: tuple[str, ...], notice: Notice, unread: list[str]) -> FoundClass:
     hints = _read_hints(cls)
-    specs = _list_stated_specs(cls)
+    specs = _list_stated_specs(cls, unread)
     fields: list[FoundField] = []
     for name in names:
         facts = _read_field(cls, name, hints.get(name))
@@ -67,7 +83,7 @@ def _read_hints(cls: type) -> Mapping[str, Any]:
     """Return the annotations of a class. If one of them cannot be resolved, texts may be among them."""
     try:
         return typing_extensions.get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001  # An annotation may raise anything. It only says less about the field then.
+    except _ANNOTATION_ERRORS:
         hints: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
             hints |= typing_extensions.get_annotations(base, format=typing_extensions.Format.FORWARDREF)
@@ -119,15 +135,23 @@ def _find_class_lines(file: str) -> Mapping[str, int]:
     return lines
 
 
-def _list_stated_specs(cls: type) -> dict[str, list[OneSpec]]:
-    """Return the parts of the tags in the annotations of a class. Fields without a tag are left out."""
+def _list_stated_specs(cls: type, unread: list[str]) -> dict[str, list[OneSpec]]:
+    """Return the parts of the tags in the annotations of a class. Fields without a tag are left out.
+
+    Raises:
+        UnknownSource: An annotation names a source that the notice does not have.
+    """
     if not is_taggable(cls):
         return {}
     try:
         shapes = Model(cls).columns()
     except UnknownSource:
         raise
-    except Exception:  # noqa: BLE001  # An annotation may raise anything. If it cannot be resolved, it states no tag.
+    except (UnlabelledData, *_ANNOTATION_ERRORS) as error:
+        unread.append(
+            f"the tags of {cls.__module__}.{cls.__qualname__} in the code cannot be read, so its fields count as "
+            f"untagged: {type(error).__name__}: {on_one_line(str(error))}"
+        )
         return {}
     specs: dict[str, list[OneSpec]] = {}
     for name, shape in shapes.items():
