@@ -19,7 +19,7 @@ class FoundField:
 
     name: str
     value_type: ValueType | None = None
-    """What it holds; None if that is not known."""
+    """The type of its values; None if it is not known."""
     type_name: str = ""
     """The dotted name of its type."""
     labels: tuple[str, ...] = ()

@@ -134,7 +134,7 @@ def propose_sources(catalog: Catalog, notice: Notice, known: KnownTags = _know_n
 
 @dataclass(slots=True)
 class _Facts:
-    """What is known of a class."""
+    """The facts about a class, from its names and references."""
 
     known: Mapping[str, FieldTag]
     personal: Mapping[str, PersonalField]

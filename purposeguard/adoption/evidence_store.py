@@ -13,7 +13,7 @@ from purposeguard.errors import EvidenceError
 
 
 class EvidenceKey(NamedTuple):
-    """What a counter counts. Unknown facts are empty texts.
+    """The facts under which an event is counted. Unknown facts are empty texts.
 
     Attributes:
         notice: The ids and revisions of the notices in force.
@@ -87,7 +87,7 @@ _ADD: Final = (
     f"INSERT INTO evidence VALUES ({', '.join('?' * len(EvidenceKey._fields))}, ?, ?) "  # noqa: S608  # names of columns
     "ON CONFLICT DO UPDATE SET count = count + excluded.count"
 )
-_LOAD: Final = f"SELECT {_KEY}, sum(count), min(day), max(day) FROM evidence GROUP BY {_KEY}"  # noqa: S608  # as above
+_LOAD: Final = f"SELECT {_KEY}, sum(count), min(day), max(day) FROM evidence GROUP BY {_KEY}"  # noqa: S608  # names of columns
 
 
 class EvidenceFile:

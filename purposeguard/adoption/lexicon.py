@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 ValueType = Literal["text", "number", "date", "choice", "other"]
-"""What a field holds. `other` fits no name of personal data: a flag, a model, a function."""
+"""The type of the values of a field. `other` fits no name of personal data: a flag, a model, a function."""
 
 _JAPANESE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
@@ -247,7 +247,7 @@ KINDS_OF_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ClassTopic:
-    """What a class or table is about, by its name. Nothing is true of most classes."""
+    """The topic of a class or table, by its name. For most classes, none of these is true."""
 
     people: bool = False
     organization: bool = False

@@ -19,7 +19,7 @@ from purposeguard.policy.explanation import Decision
 
 
 class Judgment(StrEnum):
-    """What the notice says about a use."""
+    """The answer of the notice to a use."""
 
     PERMITTED = "permitted"
     """A clause grants the use."""

@@ -23,7 +23,7 @@ FilePath = str | os.PathLike[str]
 
 
 class NoticeFile(Protocol):
-    """What is read from a file that names terms of a notice."""
+    """A file of a project that names terms of a notice."""
 
     @classmethod
     def read(cls, path: FilePath, notice: Notice) -> Self:

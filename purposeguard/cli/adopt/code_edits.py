@@ -69,7 +69,21 @@ class FileEdit:
 
 
 REGISTERING: Final = frozenset(
-    "api_route delete get head options patch post put route shared_task task trace websocket".split()  # noqa: SIM905
+    {
+        "api_route",
+        "delete",
+        "get",
+        "head",
+        "options",
+        "patch",
+        "post",
+        "put",
+        "route",
+        "shared_task",
+        "task",
+        "trace",
+        "websocket",
+    }
 )
 """The names of decorators that make a function a route or a task."""
 

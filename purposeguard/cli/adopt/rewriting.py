@@ -233,18 +233,14 @@ def _is_registering(decorator: cst.BaseExpression) -> bool:
 
 
 def _add_argument(call: cst.Call, keyword: str, value: cst.BaseExpression) -> cst.Call:
-    """Add an argument to a call, or the items of a list before those that are there."""
-    arguments: list[cst.Arg] = []
-    for argument in call.args:
-        if argument.keyword is not None and argument.keyword.value == keyword and isinstance(value, cst.List):
-            if isinstance(argument.value, cst.List):
-                elements = _join_elements(value.elements, argument.value.elements)
-                argument = argument.with_changes(value=argument.value.with_changes(elements=elements))  # noqa: PLW2901
-            value = cst.List([])
-        arguments.append(argument)
-    if isinstance(value, cst.List) and not value.elements:
-        return call.with_changes(args=arguments)
-    return call.with_changes(args=_append_argument(arguments, keyword, value))
+    """Add an argument to a call. If it has a list there already, put the items of the new list before the others."""
+    for index, argument in enumerate(call.args):
+        is_there = argument.keyword is not None and argument.keyword.value == keyword
+        if is_there and isinstance(value, cst.List) and isinstance(argument.value, cst.List):
+            elements = _join_elements(value.elements, argument.value.elements)
+            joined = argument.with_changes(value=argument.value.with_changes(elements=elements))
+            return call.with_changes(args=[*call.args[:index], joined, *call.args[index + 1 :]])
+    return call.with_changes(args=_append_argument(list(call.args), keyword, value))
 
 
 def _join_elements(first: Sequence[cst.BaseElement], others: Sequence[cst.BaseElement]) -> list[cst.BaseElement]:

@@ -584,7 +584,7 @@ def _contains_annotated(annotation: Any) -> bool:
 
 
 NOTHING: Final = FieldTag(None)
-"""What is missing if the code states all of a tag."""
+"""The missing part of a tag that the code states completely."""
 
 
 def _find_missing(tag: FieldTag, present: FieldTag) -> FieldTag:

@@ -1,4 +1,4 @@
-"""What was observed while the application ran: the evidence of its entry points, as the page shows it."""
+"""The evidence of entry points, as the page shows it: reads, denials, and statements that were not analyzed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Observations:
     entry_points: Sequence[ObservedEntryPoint]
     """All entry points: first those that no purpose permits, then those with other violations."""
     unresolved: Sequence[tuple[str, str, int]]
-    """What could not be analyzed: entry point, description and number of times, the most frequent first."""
+    """Statements that could not be analyzed: entry point, description and number of times, the most frequent first."""
     other_revisions: Sequence[str]
     """The revisions other than the one in force under which evidence was collected."""
     undecided: Mapping[str, Sequence[str]]

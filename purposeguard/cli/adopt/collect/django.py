@@ -24,7 +24,7 @@ _VALUE_TYPES: Final[tuple[tuple[tuple[type, ...], ValueType | None], ...]] = (
     ((models.IntegerField, models.FloatField, models.DecimalField), "number"),
     ((models.DateField, models.TimeField, models.DurationField), "date"),
 )
-"""Fields → what their values are. The first that fits counts. Other fields hold anything."""
+"""Fields → the type of their values. The first that fits counts. Other fields hold anything."""
 
 _OPEN_TYPES: Final = (models.TextField, models.JSONField, models.BinaryField, models.FileField)
 

@@ -33,7 +33,7 @@ _VALUE_TYPES: Final[tuple[tuple[tuple[type, ...], ValueType | None], ...]] = (
     ((types.Numeric, types.Integer), "number"),
     ((types.Date, types.DateTime, types.Time, types.Interval), "date"),
 )
-"""Types of columns → what their values are. The first that fits counts. Other types hold anything."""
+"""Types of columns → the type of their values. The first that fits counts. Other types hold anything."""
 
 _OPEN_TYPES: Final = (types.JSON, types.LargeBinary, types.PickleType, types.Text)
 

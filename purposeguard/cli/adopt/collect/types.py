@@ -1,4 +1,4 @@
-"""What annotations say about the values of a field."""
+"""Facts about the values of a field, from its annotation."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _VALUE_TYPES: Final[tuple[tuple[tuple[type, ...], ValueType], ...]] = (
     ((int, float, complex, decimal.Decimal), "number"),
     ((datetime.date, datetime.time, datetime.timedelta), "date"),
 )
-"""Classes → what their values are. The first that fits counts."""
+"""Classes → the type of their values. The first that fits counts."""
 
 
 class TypeFacts(NamedTuple):
-    """What an annotation says.
+    """The facts in an annotation.
 
     Attributes:
-        value_type: What a value is; None if that is not known.
+        value_type: The type of a value; None if it is not known.
         type_name: The dotted name of its class.
         is_open: True if it may be anything.
         is_nested: True if it is an object with fields of its own, or a collection of such objects.
