@@ -66,6 +66,12 @@ from .privacy import guard
 def check() -> None: ...
 
 
+class Tracer:
+    def trace(self, name: str):
+        return lambda function: function
+
+
+tracer = Tracer()
 app = FastAPI()
 install(app, guard)
 router = APIRouter()
@@ -73,6 +79,7 @@ own = PurposeRouter(guard)
 
 
 @router.get("/users/{key}")
+@tracer.trace("show")
 def show(key: int) -> str:
     """Show a user."""
     return str(guard.current.purpose.slug)
@@ -170,6 +177,7 @@ def test_routes_of_fastapi_run_for_the_same_purposes_afterwards(project: Project
     assert 'channel="email"))),Depends(check)' in compact
     assert 'dependencies=[Depends(entering(guard.purpose(tm.RenewalGuidance,mode="observe")))]' in compact
     assert '@own.get("/own", purpose=tm.ProductGuidance)' in code
+    assert '\n@tracer.trace("show")\n' in code
     assert code.count("guard.purpose(tm.ProductGuidance)") == 2
     assert project.run("call.py") == before
     project.apply("--app", "shop.api:app", "--guard", "shop.privacy:guard", "--check")

@@ -39,9 +39,11 @@ class FunctionEdit:
     decorator: str = ""
     """A decorator to add: above the others, or below those that register the function."""
     argument: str = ""
-    """The keyword of an argument of the decorators that register the function, to which `value` is added."""
+    """The keyword of an argument that decorators get."""
     value: str = ""
     """The value of the argument. If it is a list, its items are put before those that are there."""
+    extended: tuple[int, ...] = ()
+    """The indexes of the decorators that get the argument."""
 
 
 class ImportSpec(NamedTuple):

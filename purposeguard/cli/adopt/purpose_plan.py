@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from purposeguard.cli.adopt.code_edits import REGISTERING, FunctionEdit
-from purposeguard.cli.adopt.entry_points import FoundEntryPoint, Framework, unwrap
+from purposeguard.cli.adopt.entry_points import FoundEntryPoint, unwrap
 from purposeguard.cli.adopt.source_files import Function, SourceFile
 from purposeguard.cli.adopt.tag_plan import NameResolver, TagPlanner, Vocabulary
 from purposeguard.errors import Fault
@@ -141,15 +141,20 @@ class PurposePlanner:
             return f"{module} has no function `{qualname}`" if not definitions else f"`{qualname}` is defined again"
         if self._guard is None and found.framework != "django":
             return "name the guard, `--guard shop.privacy:guard`"
-        reason = _explain_unusable(found.framework, definitions[0])
-        if reason is not None:
-            return reason
+        routes: tuple[int, ...] = ()
+        if found.framework == "fastapi":
+            routes = tuple(_find_route_decorators(definitions[0], function.__globals__))
+            reason = _explain_unusable(definitions[0], routes)
+            if reason is not None:
+                return reason
         names = self._tags.get_names(file, module)
-        edit = self._make_edit(found, entry, names)
+        edit = self._make_edit(found, entry, names, routes)
         self._tags.plan.edits[file.path].functions[qualname] = edit
         return None
 
-    def _make_edit(self, found: FoundEntryPoint, entry: StatedEntry, names: NameResolver) -> FunctionEdit:
+    def _make_edit(
+        self, found: FoundEntryPoint, entry: StatedEntry, names: NameResolver, routes: tuple[int, ...]
+    ) -> FunctionEdit:
         vocabulary = names.use(self._vocabulary.module, None, self._vocabulary.alias)
         purpose = f"{vocabulary}.{_name_purpose(entry.purpose)}"
         arguments = ", ".join([purpose, *_iter_options(entry)])
@@ -163,11 +168,10 @@ class PurposePlanner:
         if found.framework != "fastapi":
             return FunctionEdit(decorator=block)
         if found.takes_purpose:
-            return FunctionEdit(argument="purpose", value=purpose if arguments == purpose else block)
+            return FunctionEdit(argument="purpose", value=purpose if arguments == purpose else block, extended=routes)
         depends = names.use("fastapi", "Depends", "Depends")
-        return FunctionEdit(
-            argument="dependencies", value=f"[{depends}({names.use(_FASTAPI, 'entering', 'entering')}({block}))]"
-        )
+        value = f"[{depends}({names.use(_FASTAPI, 'entering', 'entering')}({block}))]"
+        return FunctionEdit(argument="dependencies", value=value, extended=routes)
 
 
 def _explain_difference(entries: Mapping[str, StatedEntry | None]) -> str | None:
@@ -181,15 +185,37 @@ def _explain_difference(entries: Mapping[str, StatedEntry | None]) -> str | None
     return None if len(terms) == 1 else "the entry points of its function have different purposes"
 
 
-def _explain_unusable(framework: Framework, function: Function) -> str | None:
-    """Return why the decorators of a function cannot take the purpose; None if they can."""
-    if framework != "fastapi":
-        return None
-    calls = [each for each in function.decorator_list if isinstance(each, ast.Call) and _name_of(each) in REGISTERING]
+def _find_route_decorators(function: Function, names: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the indexes of the decorators that make a function a route of FastAPI.
+
+    A decorator may have the name of such a method and be something else, such as `trace` of a library for tracing.
+
+    Args:
+        function: The function.
+        names: The names of its module.
+    """
+    for index, decorator in enumerate(function.decorator_list):
+        if not isinstance(decorator, ast.Call) or _name_of(decorator) not in REGISTERING:
+            continue
+        called = _find_object(decorator.func, names)
+        if called is None or hasattr(getattr(called, "__self__", None), "add_api_route"):
+            yield index
+
+
+def _find_object(expression: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return the object of a dotted name; None if there is none any more, or for any other expression."""
+    if isinstance(expression, ast.Attribute):
+        return getattr(_find_object(expression.value, names), expression.attr, None)
+    return names.get(expression.id) if isinstance(expression, ast.Name) else None
+
+
+def _explain_unusable(function: Function, routes: Iterable[int]) -> str | None:
+    """Return why the decorators that make a function a route cannot take the purpose; None if they can."""
+    calls = [each for index, each in enumerate(function.decorator_list) if index in routes]
     if not calls:
         return "no decorator makes its function a route"
     for call in calls:
-        for keyword in call.keywords:
+        for keyword in call.keywords if isinstance(call, ast.Call) else ():
             is_list = keyword.arg == "dependencies" and isinstance(keyword.value, ast.List)
             if keyword.arg in (None, "purpose") or (keyword.arg == "dependencies" and not is_list):
                 return f"`{keyword.arg or '**'}` of its decorator cannot be extended"

@@ -211,17 +211,17 @@ def _add_info(call: cst.BaseExpression, tags: Sequence[str]) -> cst.BaseExpressi
 
 
 def _decorate(node: cst.FunctionDef, edit: FunctionEdit) -> cst.FunctionDef:
-    """Add a decorator to a function, or an argument to those that register it."""
-    decorators: list[cst.Decorator] = []
+    """Add a decorator to a function, or an argument to some of its decorators."""
+    decorators = list(node.decorators)
+    for index in edit.extended:
+        call = decorators[index].decorator
+        if isinstance(call, cst.Call):
+            extended = _add_argument(call, edit.argument, cst.parse_expression(edit.value))
+            decorators[index] = decorators[index].with_changes(decorator=extended)
     place = 0
-    for decorator in node.decorators:
+    for index, decorator in enumerate(decorators):
         if _is_registering(decorator.decorator):
-            place = len(decorators) + 1
-            if edit.argument and isinstance(decorator.decorator, cst.Call):
-                call = _add_argument(decorator.decorator, edit.argument, cst.parse_expression(edit.value))
-                decorators.append(decorator.with_changes(decorator=call))
-                continue
-        decorators.append(decorator)
+            place = index + 1
     if edit.decorator:
         decorators.insert(place, cst.Decorator(cst.parse_expression(edit.decorator)))
     return node.with_changes(decorators=decorators)
