@@ -296,6 +296,29 @@ def test_another_alias_is_chosen_for_a_name_that_means_something_else(project: P
     project.run_again()
 
 
+def test_names_that_are_imported_below_a_class_are_imported_above_it_under_others(project: Project) -> None:
+    below = "from typing import Annotated, Any\n\nfrom purposeguard.notices import trendmicro_jp as tm\n"
+    project.write(f"{MODEL}\n\n{below}", TAG)
+    project.apply()
+    text = project.read()
+    assert "from typing import Annotated as Annotated_2\n" in text
+    assert "    email: Annotated_2[str, tm_2.Registration]\n" in text
+    assert text.endswith(below)
+    project.run_again()
+
+
+def test_files_outside_of_the_project_are_not_changed_through_links(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "models.py"
+    outside.write_text(MODEL, "utf-8")
+    project.write("", TAG)
+    project.path.unlink()
+    project.path.symlink_to(outside)
+    assert [each["reason"] for each in project.apply()["left"]] == ["no file of the project defines such a class"]
+    assert outside.read_text("utf-8") == MODEL
+
+
 def test_what_cannot_carry_a_tag_is_left_with_a_reason(project: Project) -> None:
     source = (
         "from __future__ import annotations\n\nimport sys\nfrom dataclasses import dataclass\n"

@@ -22,6 +22,7 @@ from purposeguard.extras import Needs
 
 with Needs(__name__, "adopt"):
     import libcst as cst
+    from libcst import matchers
     from libcst.codemod import CodemodContext
     from libcst.codemod.visitors import AddImportsVisitor
 
@@ -46,6 +47,8 @@ def _add_imports(module: cst.Module, specs: Iterable[ImportSpec]) -> cst.Module:
     """Add imports to the others at the top of a module. Only the part with imports is visited, because that is slow."""
     end = 1
     for index, statement in enumerate(module.body):
+        if matchers.findall(statement, matchers.ClassDef() | matchers.FunctionDef()):
+            break  # Imports below do not bind their names in time.
         if isinstance(statement, cst.SimpleStatementLine) and isinstance(
             statement.body[0], cst.Import | cst.ImportFrom
         ):

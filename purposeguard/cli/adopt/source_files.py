@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import sys
 from collections import Counter, defaultdict
@@ -73,9 +74,13 @@ class SourceFile:
 
     @cached_property
     def imports(self) -> dict[str, tuple[str, str | None]]:
-        """The names that an import at the top of the module binds, and nothing else: → module, and name in it."""
+        """The names that an import at the top of the module binds, and nothing else: → module, and name in it.
+
+        Imports below a class or function are left out, because their names are not there yet in its decorators and
+        annotations.
+        """
         imports: dict[str, tuple[str, str | None]] = {}
-        for statement in self.tree.body:
+        for statement in itertools.takewhile(_defines_nothing, self.tree.body):
             if isinstance(statement, ast.Import):
                 for alias in statement.names:
                     if alias.asname or "." not in alias.name:
@@ -123,6 +128,12 @@ class SourceFile:
         return names
 
 
+def _defines_nothing(statement: ast.stmt) -> bool:
+    """Return True if a statement contains no statement of a class or function."""
+    definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return not any(isinstance(each, definitions) for each in _iter_statements([statement]))
+
+
 def _iter_classes(body: list[ast.stmt], prefix: str) -> Iterator[ClassSource]:
     for statement in _iter_statements(body):
         if isinstance(statement, ast.ClassDef):
@@ -167,7 +178,9 @@ def _add_member(source: ClassSource, member: ast.stmt) -> None:
 
 
 def iter_source_files(root: Path) -> Iterator[SourceFile]:
-    """Yield the files of Python below a folder, except those of virtual environments and hidden folders.
+    """Yield the files of Python below a folder, except links and those of virtual environments and hidden folders.
+
+    A link may lead to another project. If it leads to a file of this one, that file is yielded itself.
 
     Raises:
         OSError: A file cannot be read.
@@ -177,7 +190,7 @@ def iter_source_files(root: Path) -> Iterator[SourceFile]:
         folders[:] = sorted(name for name in folders if not _is_skipped(Path(folder, name)))
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix == ".py" and path.is_file():
+            if path.suffix == ".py" and path.is_file() and not path.is_symlink():
                 modules = tuple(_iter_module_names(path, roots))
                 if modules:
                     yield SourceFile(path, modules, path.read_bytes())
