@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, models
+from django.db import connection, connections, models
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.test.utils import isolate_apps, override_settings
@@ -164,7 +164,7 @@ def test_nothing_starts_without_a_guard(config: Any, stated: Any) -> None:
 def test_a_django_that_asks_no_wrappers_is_noticed(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     del shop
     # The wrapper that the other object adds goes with this list.
-    monkeypatch.setattr(connection, "execute_wrappers", list(connection.execute_wrappers))
+    monkeypatch.setattr(connections["default"], "execute_wrappers", list(connection.execute_wrappers))
     monkeypatch.setattr(
         "django.db.backends.utils.CursorWrapper._execute_with_wrappers",
         lambda self, sql, params, many, executor: executor(sql, params, many, {}),

@@ -12,7 +12,7 @@ import purposeguard as pg
 from purposeguard.governance.ledger.entries import make_denial_body
 from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.entry_point import EntryPoint, current_entry_point, name_method
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point, name_method, suspend_entry_point
 from purposeguard.runtime.observer import Observer
 
 
@@ -73,6 +73,13 @@ def test_each_step_of_a_wrapped_generator_runs_at_the_entry_point() -> None:
 def test_the_innermost_entry_point_counts() -> None:
     with EntryPoint.route("GET", "/"), EntryPoint.task("mail"):
         assert current_entry_point() == "task mail"
+
+
+def test_code_may_run_at_no_entry_point_for_a_while() -> None:
+    with EntryPoint.job("nightly"):
+        with suspend_entry_point():
+            assert current_entry_point() is None
+        assert current_entry_point() == "job nightly"
 
 
 def test_tasks_inherit_the_entry_point() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing.process
+import multiprocessing.util
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from purposeguard.processes import LiveObjects
+from purposeguard.processes import LiveObjects, call_at_exit
 
 
 class Resource:
@@ -40,3 +43,32 @@ def test_live_objects_are_told_of_forks_and_of_the_end(monkeypatch: pytest.Monke
         call_with_each(close)
     assert lasting.calls == ["reset", "close"]
     assert set(resources) == {lasting}
+
+
+@pytest.mark.parametrize("parent", [None, object()])
+def test_a_child_of_multiprocessing_calls_at_its_end_what_other_processes_call_at_theirs(
+    monkeypatch: pytest.MonkeyPatch, parent: object
+) -> None:
+    ends: list[Callable[[], object]] = []
+    ends_of_child: list[tuple[object, Callable[[], object], int]] = []
+    monkeypatch.setattr(atexit, "register", ends.append)
+    monkeypatch.setattr(multiprocessing.process, "parent_process", lambda: parent)
+    monkeypatch.setattr(
+        multiprocessing.util,
+        "Finalize",
+        lambda owner, handler, exitpriority: ends_of_child.append((owner, handler, exitpriority)),
+    )
+    resource = Resource()
+    call_at_exit(resource.close)
+    assert ends == [resource.close]
+    assert ends_of_child == ([] if parent is None else [(None, resource.close, 0)])
+
+
+def test_a_process_without_multiprocessing_does_not_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[Callable[[], object]] = []
+    monkeypatch.setattr(atexit, "register", ends.append)
+    monkeypatch.delitem(sys.modules, "multiprocessing.util")
+    resource = Resource()
+    call_at_exit(resource.close)
+    assert ends == [resource.close]
+    assert "multiprocessing.util" not in sys.modules
