@@ -37,6 +37,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Run = Callable[[App, Scope, Receive, Send], Awaitable[None]]
+ListStated = Callable[[Any, str], Iterable[Block[Any]]]
 
 _NAME: Final = re.compile(r"[A-Z]+ [^\s/]*/\S*")
 _PLACE: Final = "purposeguard.place"
@@ -87,24 +88,75 @@ class PurposeRoutes:
         *,
         of: App | None = None,
         guard: Guard | None = None,
+        mount: str = "",
+        list_stated: ListStated = lambda _route, _path: (),
     ) -> None:
-        """Wrap the routes of the application. `of` is the application that has the routes, if `app` hides them."""
+        """Wrap the routes of the application.
+
+        Args:
+            app: The application.
+            routes: The table.
+            of: The application that has the routes, if `app` hides them.
+            guard: The guard with the file.
+            mount: The template of a path at which the application is mounted. What the file states there is found now,
+                and at any other path when the first request comes by it.
+            list_stated: Lists what the code states for a route with this path elsewhere than in the table.
+        """
         self._app = app
-        if guard is not None:
-            routes = add_stated_routes(guard, of or app, routes)
+        self._of = of or app
+        self._routes = routes
+        self._guard = guard
+        self._list_stated = list_stated
         self._runs = {name: _make_run(name, block) for name, block in routes.items()}
+        self._runs_at: dict[str, Mapping[str, Run | None]] = {}
+        """The function that runs each route, by the template of the path at which the application is mounted."""
         self._hooked: dict[tuple[int, str, bool], tuple[Any, Any]] = {}
         """Each route that was hooked, and the only route that a request for it can be for, if there is only one."""
-        route_names = set(self._hook_all(_list_routes(of or app), ""))
+        route_names = set(self._hook_all(_list_routes(self._of), ""))
         for name in routes:
             _require_known_route(name, route_names)
+        self._find_runs(mount)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the lifespan of the application."""
         with enter_entry_point(scope):
-            if self._runs or scope.get(_PLACE) is None:  # Or else the purposes of the application around it hold.
-                scope[_PLACE] = _RoutePlace(self, "", get_mount(scope))
+            mount = get_mount(scope)
+            if self._find_runs(mount) or scope.get(_PLACE) is None:
+                scope[_PLACE] = _RoutePlace(self, "", mount)
+            # Otherwise the purposes of the application around it hold.
             await self._app(scope, receive, send)
+
+    def _find_runs(self, mount: str) -> Mapping[str, Run | None]:
+        """Return the functions that run the routes if the application is mounted at this path.
+
+        Raises:
+            ValueError: Code and file state different purposes for a route.
+        """
+        runs = self._runs_at.get(mount)
+        if runs is None:
+            added = {} if self._guard is None else self._find_stated_routes(self._guard, mount)
+            runs = self._runs | {name: _make_run(name, block) for name, block in added.items()}
+            self._runs_at[mount] = runs
+        return runs
+
+    def _find_stated_routes(self, guard: Guard, mount: str) -> dict[str, Block[Any]]:
+        """Return a block for each route for which `purposes.toml` alone states a purpose. Raise as `_find_runs`."""
+        added: dict[str, Block[Any]] = {}
+        if guard.purposes is None:
+            return added
+        for route, path in iter_routes(self._of, behind_middlewares=False):
+            if _list_nested_routes(route):
+                continue
+            stated = [find_activity(getattr(route, "endpoint", None)), *self._list_stated(route, path)]
+            for name in _iter_entry_points(route, path):
+                of_table = self._routes.get(name)
+                if of_table is None and name in self._routes:  # The code says that it uses nothing personal.
+                    continue
+                method, _, template = name.partition(" ")
+                block = find_block(guard, f"{method} {mount}{template}", [*stated, of_table])
+                if block is not None:
+                    added[name] = block
+        return added
 
     def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
         """Give each route a `handle` that asks for its purpose, and yield the names by which `routes` may name it."""
@@ -160,7 +212,8 @@ class PurposeRoutes:
         entry_point: EntryPoint = scope[_ENTRY_POINT]
         entry_point.choose_route(name, place.mount + path)
         stated = f"{method} {path}"
-        return self._runs[stated] if stated in self._runs else self._runs.get(f"{name} {path}")
+        runs = self._find_runs(place.mount)
+        return runs[stated] if stated in runs else runs.get(f"{name} {path}")
 
 
 class _RoutePlace(NamedTuple):
@@ -267,43 +320,6 @@ def enter_entry_point(scope: Scope) -> contextlib.AbstractContextManager[object]
         entry_point = EntryPoint.request(WEBSOCKET if scope["type"] == "websocket" else scope["method"])
         scope[_ENTRY_POINT] = entry_point
     return entry_point
-
-
-def add_stated_routes(
-    guard: Guard,
-    app: App,
-    routes: Mapping[str, Block[Any] | None],
-    *,
-    mount: str = "",
-    list_stated: Callable[[Any, str], Iterable[Block[Any]]] = lambda _route, _path: (),
-) -> Mapping[str, Block[Any] | None]:
-    """Return the routes of a table, and those of the application for which `purposes.toml` alone states a purpose.
-
-    Args:
-        guard: The guard with the file.
-        app: The application that has the routes.
-        routes: The table.
-        mount: The template of the path at which the application is mounted.
-        list_stated: Lists what the code states for a route with this path elsewhere than in the table.
-
-    Raises:
-        ValueError: Code and file state different purposes for a route.
-    """
-    if guard.purposes is None:
-        return routes
-    added: dict[str, Block[Any] | None] = {}
-    for route, path in iter_routes(app, behind_middlewares=False):
-        if _list_nested_routes(route):
-            continue
-        stated = [find_activity(getattr(route, "endpoint", None)), *list_stated(route, path)]
-        for name in _iter_entry_points(route, path):
-            if name in routes and routes[name] is None:  # The code says that it uses nothing personal.
-                continue
-            method, _, template = name.partition(" ")
-            block = find_block(guard, f"{method} {mount}{template}", [*stated, routes.get(name)])
-            if block is not None:
-                added[name] = block
-    return {**added, **routes}
 
 
 def _iter_entry_points(route: Any, path: str) -> Iterator[str]:

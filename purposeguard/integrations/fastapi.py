@@ -37,7 +37,6 @@ from purposeguard.integrations.asgi import (
     Run,
     Scope,
     Send,
-    add_stated_routes,
     answer_after_recording,
     enter_entry_point,
     get_declared_route,
@@ -181,10 +180,14 @@ class _InstalledMiddleware:
         if self._inspected_routes < 0:
             await verify_hooks(PurposeRoute)
         # Later calls replace the first PurposeRoutes, and do not wrap it.
-        routes = add_stated_routes(
-            self._guard, self._installed, self._routes, mount=mount, list_stated=list_declared_blocks
+        entry = PurposeRoutes(
+            self._app,
+            self._routes,
+            of=self._installed,
+            guard=self._guard,
+            mount=mount,
+            list_stated=list_declared_blocks,
         )
-        entry = PurposeRoutes(self._app, routes, of=self._installed)
         self.prepare_routes()
         self._entry = entry
 

@@ -158,6 +158,33 @@ def test_routes_of_starlette_run_for_the_purposes_of_the_file(guard: pg.Guard) -
         PurposeRoutes(app, {"GET /renewals/{key}": guard.purpose(tm.ProductGuidance)}, guard=guard)
 
 
+@pytest.mark.parametrize("first", ["/other/page", "/sub/eu/page"])
+def test_an_application_that_is_mounted_twice_runs_for_the_purposes_of_each_path(guard: pg.Guard, first: str) -> None:
+    app, sub = FastAPI(), FastAPI()
+    sub.get("/page")(lambda: describe(guard))
+    for one in (app, sub):
+        install(one, guard)
+    for path in ("/sub/{area}", "/renewals/{key}", "/other"):
+        app.mount(path, sub)
+    client = TestClient(app)
+    assert client.get(first).status_code == 200
+    assert client.get("/sub/eu/page").json() == "product-guidance as GET /sub/{area}/page"
+    assert client.get("/renewals/7/page").json() == "renewal-guidance as GET /renewals/{key}/page"
+    assert client.get("/other/page").json() == "none"
+
+
+def test_mounted_purpose_routes_run_for_the_purpose_of_the_whole_path(guard: pg.Guard) -> None:
+    async def page(_: Request) -> PlainTextResponse:
+        return PlainTextResponse(describe(guard))
+
+    sub = PurposeRoutes(Starlette(routes=[Route("/mail", page), Route("/devices/{key}", page)]), guard=guard)
+    app = PurposeRoutes(Starlette(routes=[Mount("/renewals", sub), Mount("/other", sub)]), guard=guard)
+    client = TestClient(app)
+    assert client.get("/renewals/mail").text == "renewal-guidance as GET /renewals/mail"
+    assert client.get("/renewals/devices/1").text == "product-guidance as GET /renewals/devices/{key} observing"
+    assert client.get("/other/mail").text == client.get("/other/devices/1").text == "none"
+
+
 def test_an_application_that_is_mounted_whole_runs_for_the_purpose_of_the_file(guard: pg.Guard) -> None:
     async def whole(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse(describe(guard))(scope, receive, send)

@@ -159,10 +159,11 @@ class LockedDatabase:
         self._connections: Final[list[duckdb.DuckDBPyConnection]] = []
         self._lock: Final = make_lock()  # guards the two lists
         self._closed = False
+        self._may_have_new_macros = observing
         try:
             if not observing:
                 if database != MEMORY:  # a database in memory is new and has no macros
-                    self.refuse_macros()
+                    _refuse_macros(self._root)
                 self._lock_down()
             with self.lend_cursor():
                 pass  # a broken source raises now
@@ -171,16 +172,6 @@ class LockedDatabase:
         except BaseException:
             self.close()
             raise
-
-    def refuse_macros(self) -> None:
-        """Raise UnresolvedStatement if the database defines macros."""
-        macros = self._root.execute(
-            "SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1"
-        ).fetchall()
-        for macro in macros:
-            raise UnresolvedStatement(
-                f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
-            )
 
     def _lock_down(self) -> None:
         """Let the connection read only the files of its sources, and keep its settings from being changed."""
@@ -296,6 +287,7 @@ class LockedDatabase:
     def run_unchanged(self, text: str, parameters: Any) -> QueryRows:
         """Run any text with all columns visible. Return the rows of its last statement. Errors are those of DuckDB."""
         everything = {name: source.names for name, source in self._sources.items()}
+        self._may_have_new_macros = True
         with self.lend_cursor(everything) as cursor:
             done: Any = cursor.execute(text, parameters)
             types = [str(column[1]) for column in done.description or ()]
@@ -306,8 +298,13 @@ class LockedDatabase:
         """Return the result of `run`, called with a cursor. Remove values from the messages of DuckDB's errors.
 
         An error could otherwise show values of rows that the statement must leave out.
+
+        Raises:
+            UnresolvedStatement: a text that was only observed has defined a macro, which may have any name.
         """
         with self.lend_cursor(shown) as cursor:
+            if self._may_have_new_macros:  # Only the cursor that runs the statement knows its temporary macros.
+                _refuse_macros(cursor)
             try:
                 for name, table in statement.key_tables.items():
                     cursor.register(name, table)
@@ -416,6 +413,15 @@ def _iter_nodes(tree: object) -> Iterator[Mapping[str, Any]]:
             pending += node.values()
         elif isinstance(node, list):
             pending += node
+
+
+def _refuse_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise UnresolvedStatement if the database defines macros, or the connection temporary ones."""
+    macros = connection.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1").fetchall()
+    for macro in macros:
+        raise UnresolvedStatement(
+            f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
+        )
 
 
 def _shorten_message(error: duckdb.Error) -> str:

@@ -185,8 +185,6 @@ class Runner:
         """Run a statement, as `Connection.sql` does."""
         if self._decider.is_observing():
             return self._run_observed(text, parameters)
-        if self._decider.engine.observing:  # Only this activity is enforced, and other code may have defined macros.
-            self._locked.refuse_macros()
         with self._lock:
             world = self._world
             statement = world.statement(text)

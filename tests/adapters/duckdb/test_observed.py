@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -119,6 +119,27 @@ def test_an_activity_that_enforces_is_enforced_by_a_guard_that_observes(tmp_path
             connection.sql("SELECT device FROM customer")
         with pytest.raises(UnresolvedStatement):
             connection.sql("PRAGMA version")
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+@pytest.mark.parametrize("macro", ["MACRO lower(text)", "TEMP MACRO lower(text)"])
+def test_a_macro_of_an_observed_statement_takes_no_enforced_one_to_other_data(
+    tmp_path: Path, mode: Literal["enforce", "observe"], macro: str
+) -> None:
+    file = made(tmp_path / "a")
+    with duckdb.connect(file) as bare:
+        bare.execute("DROP MACRO shortened; INSERT INTO kept VALUES (1, 'A')")
+    guard = pg.Guard(tm.NOTICE, mode=mode)
+    with connected(guard, file) as connection:
+        with guard.purpose(tm.RenewalGuidance, mode="enforce"):
+            assert connection.sql("SELECT lower(text) FROM kept").fetchall() == [("a",)]
+        with guard.purpose(tm.RenewalGuidance, mode="observe"):
+            connection.sql(f"CREATE {macro} AS (SELECT max(device) FROM customer)")
+        with (
+            guard.purpose(tm.RenewalGuidance, mode="enforce"),
+            pytest.raises(UnresolvedStatement, match="defines `lower`, a macro"),
+        ):
+            connection.sql("SELECT lower(text) FROM kept")
 
 
 def test_a_statement_that_is_only_observed_runs_on_a_locked_connection(tmp_path: Path) -> None:
