@@ -285,6 +285,8 @@ class Decider:
             event: A description that contains neither values nor the text of the statement.
             columns: The personal columns that it could use, each with its label.
         """
+        if not self.is_observing():
+            raise error
         use = find_current_use(self.engine)
         self.engine.refuse_unresolved(error, event, columns, use.activity if use is not None else None)
 

@@ -15,6 +15,8 @@ from purposeguard.runtime.use import NO_USE, Use
 def find_current_use(engine: Engine) -> Use[Any] | None:
     """Return the use that is active here, or None. The question is not reported."""
     use: Use[Any] = engine.ambient()
+    if use is NO_USE:  # The explanation why there is none takes long.
+        return None
     return use if use.explain_absence() is None else None
 
 
@@ -37,13 +39,20 @@ def require_current_use(engine: Engine, event: str = "data was read") -> Use[Any
 
 
 def is_observing(engine: Engine) -> bool:
-    """Return True if violations are only observed here, so that the application must run as without the library."""
-    use = find_current_use(engine)
-    return engine.observing if use is None else use.activity.observing
+    """Return True if violations are only observed here, so that the application must run as without the library.
+
+    Where a use that enforces is not valid, as in a task that its activity started, a missing purpose is refused too.
+    """
+    use: Use[Any] = engine.ambient()
+    if use is NO_USE:
+        return engine.observing
+    return use.activity.observing and (engine.observing or use.explain_absence() is None)
 
 
 def report_if_observed(engine: Engine, error: BaseException | None, event: str, fields: Fields = ()) -> bool:
     """Report an error under the use that is active here, as `Engine.report_if_observed` does."""
+    if not is_observing(engine):
+        return False
     use = find_current_use(engine)
     return engine.report_if_observed(error, event, fields, use.activity if use is not None else None)
 
