@@ -193,6 +193,7 @@ class Keeper:
 
     def keep_other_values(self, entry: LoadedPurpose) -> None:
         """Note that an object which was loaded for another purpose has joined the session in observe mode."""
+        entry.take_over_use()  # An activity that enforces is another purpose then, which forgets those values.
         entry.keeps_other_values = True
         entry.checked.clear()
         self._prepare_fast_path()
