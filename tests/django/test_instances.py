@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Annotated, Any
 
 import pytest
@@ -165,6 +166,66 @@ def test_a_value_that_is_loaded_again_is_of_that_purpose() -> None:
             assert restricted.last_scan == "2026-05-02"
         with pytest.raises(PurposeViolation):
             restricted.last_scan  # noqa: B018
+
+
+def test_an_iterator_that_goes_on_under_another_purpose_is_checked() -> None:
+    from examples.django_shop.models import Contract
+
+    customers = model().objects
+    raw = "SELECT * FROM django_shop_customer ORDER BY id"
+    with guard.purpose(tm.ProductProvision):
+        iterators = [
+            customers.order_by("id").iterator(),
+            customers.raw(raw).iterator(),
+            (contract.customer for contract in Contract.objects.select_related("customer").order_by("id").iterator()),
+        ]
+        for iterator in iterators:
+            assert next(iterator).last_scan == "2026-05-02"
+    for iterator in iterators:
+        with guard.purpose(tm.RenewalGuidance):
+            customer = next(iterator)
+            assert customer.email == "ren@example.org"
+            with pytest.raises(PurposeViolation):
+                customer.last_scan  # noqa: B018
+    unfinished = customers.iterator()
+    with guard.purpose(tm.ProductProvision):
+        next(unfinished)
+    with pytest.raises(PurposeMissing):
+        next(unfinished).email  # noqa: B018
+
+
+def test_what_is_loaded_into_an_instance_of_the_application_is_checked() -> None:
+    made = model()(pk=load().pk, email="own")
+    with guard.purpose(tm.ProductProvision):
+        made.refresh_from_db(fields=["last_scan"])
+        assert made.last_scan == "2026-05-02"
+    assert made.email == "own"
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+        made.last_scan  # noqa: B018
+
+
+def test_a_field_whose_reading_was_reported_before_is_checked(reads: RecordingReads) -> None:
+    with guard.purpose(tm.ProductProvision, activity="look", mode="observe"):
+        customer = model().objects.order_by("id").first()
+        reads.clear()
+        assert customer.last_scan == customer.last_scan == "2026-05-02"
+    assert reads.reads == [(SCAN, "look")] * 2
+    assert customer.last_scan == "2026-05-02"
+    assert reads.reads[2:] == [(SCAN, None)]
+    with guard.purpose(tm.RenewalGuidance, mode="enforce"), pytest.raises(PurposeViolation):
+        customer.last_scan  # noqa: B018
+
+
+def test_what_was_observed_outside_any_purpose_is_refused_after_an_activity_that_enforces(
+    reads: RecordingReads,
+) -> None:
+    customer = model().objects.order_by("id").first()
+    assert customer.last_scan == "2026-05-02"
+    with guard.purpose(tm.ProductProvision, mode="enforce"):
+        context = copy_context()
+    with pytest.raises(PurposeMissing):
+        context.run(lambda: customer.last_scan)
+    assert (SCAN, None) in reads.reads
 
 
 def test_the_subject_of_the_row_counts() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.apps import apps
 from django.db import models
 from django.db.models.base import ModelState
-from django.db.models.query import ModelIterable
+from django.db.models.query import ModelIterable, RawModelIterable
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import class_prepared
 from django.db.models.sql.compiler import SQLCompiler
@@ -75,6 +75,8 @@ class _CheckedRead:
 
     field: Any
     checks: InstanceChecks
+    demand: Demand | None
+    """The demand of a read, which is empty for a field that is not personal. None until the tag was read."""
     converts_reads: bool
     """True if the descriptor gives another object than the loaded value, such as a file."""
     converts_writes: bool
@@ -90,16 +92,18 @@ class _CheckedRead:
         if "_state" in values:
             loaded = values["_state"].purposeguard_loaded
             if loaded is not None:
-                self.checks.check_read(self.field, instance, loaded)
+                self.checks.check_read(self, instance, loaded)
         return above.__get__(instance, owner) if self.converts_reads else values[name]
 
     def __set__(self, instance: Any, value: object) -> None:
         values = instance.__dict__
         if "_state" in values:
             state = values["_state"]
-            loaded = state.purposeguard_loaded
-            if loaded is not None:
-                state.purposeguard_loaded = self.checks.note_change(loaded, self.field.attname, sys._getframe(1))
+            loaded, frame = state.purposeguard_loaded, sys._getframe(1)
+            if loaded is not None or frame.f_code is _REFRESH:
+                if loaded is None:  # The application made the instance.
+                    loaded = self.checks.note_own_values(values)
+                state.purposeguard_loaded = self.checks.note_change(loaded, self.field.attname, frame)
         if self.converts_writes:
             above: Any = super()
             above.__set__(instance, value)
@@ -137,12 +141,13 @@ class InstanceChecks:
         self._innermost: Callable[[], Any] = decider.engine.innermost
         self._read_tables = read_tables
         self._last = LoadedValues()
-        self._demands: dict[Any, Demand] = {}
 
     def install(self) -> None:
         """Check the instances of all models of this process, also of those that are defined later."""
         for model in apps.get_models(include_auto_created=True):
             self._check_model(model)
+        for iterable in (ModelIterable, RawModelIterable):
+            self._check_iterable(iterable)
         class_prepared.connect(self._check_new_model, dispatch_uid="purposeguard_instances", weak=False)
 
     def _check_new_model(self, sender: Model, **_: object) -> None:
@@ -156,11 +161,29 @@ class InstanceChecks:
                 if not isinstance(descriptor, _CheckedRead):
                     kind: Any = type(descriptor)
                     descriptor.__class__ = _make_checked_class(kind)
-                descriptor.checks = self
+                descriptor.checks, descriptor.demand = self, None
         for cls in model.__mro__:
             from_db = vars(cls).get("from_db")
             if isinstance(from_db, classmethod):
                 _LoadingMethod.wrap(cls, from_db.__func__).checks = self
+
+    def _check_iterable(self, iterable: Any) -> None:
+        """Compare the use of each instance that a queryset yields with that of its statement.
+
+        An iterator of the application may make instances later than it executes the statement, for another use.
+        """
+        iterate = getattr(iterable.__iter__, "purposeguard_original", iterable.__iter__)
+
+        def iterate_checked(queryset: Any) -> Iterator[Any]:
+            use = self._find_use()
+            for instance in iterate(queryset):
+                loaded = instance._state.purposeguard_loaded
+                if loaded is not None and loaded.use is not use:
+                    _forget_use(instance, loaded.use)
+                yield instance
+
+        iterate_checked.purposeguard_original = iterate  # type: ignore[attr-defined]  # Functions have attributes.
+        iterable.__iter__ = iterate_checked
 
     def _is_known_impersonal(self, field: Any) -> bool:
         try:
@@ -193,6 +216,10 @@ class InstanceChecks:
         use: Use[Any] = self._decider.engine.ambient()
         return use if is_owner_running(use) else None
 
+    def note_own_values(self, values: Mapping[str, object]) -> LoadedValues:
+        """Return the record of an instance that the application made, before other values are loaded into it."""
+        return LoadedValues(self._find_use(), frozenset(values))
+
     def note_change(self, loaded: LoadedValues, name: str, frame: FrameType) -> LoadedValues:
         """Return the record after a value was set, by the application or by loading it again.
 
@@ -206,7 +233,7 @@ class InstanceChecks:
         use = loaded.use if self._find_use() is loaded.use else _UNKNOWN
         return LoadedValues(use, loaded.changed - {name})
 
-    def check_read(self, field: Any, instance: Any, loaded: LoadedValues) -> None:
+    def check_read(self, descriptor: _CheckedRead, instance: Any, loaded: LoadedValues) -> None:
         """Check that a loaded value may be read now, and report the read.
 
         Raises:
@@ -214,10 +241,18 @@ class InstanceChecks:
             UnlabelledData: the field has no tag, or its row must be loaded again.
         """
         use: Any = loaded.use
-        reports = self._decider.engine.observers.read
-        if not reports and self._innermost() is use and is_ambient_here(use):
+        engine = self._decider.engine
+        is_same_use = self._innermost() is use and is_ambient_here(use)
+        if is_same_use and not engine.observers.read:
             return
+        field = descriptor.field
         if field.attname in loaded.changed or _is_internal(sys._getframe(2)):
+            return
+        is_same_use = is_same_use or self._is_same_use(use)
+        demand = descriptor.demand
+        if is_same_use and demand is not None:  # The statement was decided for this use.
+            if demand.columns:
+                engine.report_read(demand.columns, None if use is None else use.activity)
             return
         try:
             columns, tag = self._find_tag(field)
@@ -225,27 +260,32 @@ class InstanceChecks:
             if self._decider.is_observing():
                 return  # The statement that loaded the value was reported.
             raise
-        if tag.is_personal:
+        demand = descriptor.demand = _make_demand(field, tag)
+        if is_same_use:
+            self._decider.report_read(demand.columns)
+        elif demand.is_personal:
             try:
-                self._check_value(field, instance, loaded, columns, tag)
+                self._check_value(field, instance, columns, tag, demand)
             except UnlabelledData as error:
                 self._decider.refuse_unresolved(error, f"read of {field.model._meta.label}.{field.name}")
 
-    def _check_value(self, field: Any, instance: Any, loaded: LoadedValues, columns: Columns, tag: Tag) -> None:
+    def _is_same_use(self, use: object) -> bool:
+        """Return True if the use under way, or None if there is none, is the one for which a value was loaded.
+
+        What was loaded outside any purpose in observe mode is checked where an activity that enforces is not valid.
+        """
+        if self._find_use() is not use:
+            return False
+        return use is not None or self._decider.is_observing() is self._decider.engine.observing
+
+    def _check_value(self, field: Any, instance: Any, columns: Columns, tag: Tag, demand: Demand) -> None:
         decider = self._decider
-        table = field.model._meta.db_table
-        demand = self._demands.get(field)
-        if demand is None:
-            name = f"{table}.{field.column}"
-            demand = self._demands[field] = Demand([(name, tag.label)], kind="read of an object", tables=(table,))
-        if self._find_use() is loaded.use:
-            decider.report_read(demand.columns)  # The statement was decided for this use.
-        elif not decider.asks_rows(columns, {field.column: tag}):
+        if not decider.asks_rows(columns, {field.column: tag}):
             decider.check_demand(demand)
         elif tag.by_row:
             raise UnlabelledData(
-                f"`{table}.{field.column}` was loaded for another purpose, and its row names its source: load the "
-                "object again, for this purpose"
+                f"`{field.model._meta.db_table}.{field.column}` was loaded for another purpose, and its row names its "
+                "source: load the object again, for this purpose"
             )
         else:
             decider.report_read(demand.columns)
@@ -292,6 +332,23 @@ class _LoadingMethod:
         return instance
 
 
+def _forget_use(instance: Any, use: object) -> None:
+    """Check each read of an instance, and of related ones that were made with it, which seem loaded for this use."""
+    loaded = instance._state.purposeguard_loaded
+    if loaded is None or loaded.use is not use:
+        return
+    instance._state.purposeguard_loaded = LoadedValues(changed=loaded.changed)
+    for related in instance._state.fields_cache.values():
+        if isinstance(related, models.Model):
+            _forget_use(related, use)
+
+
+def _make_demand(field: Any, tag: Tag) -> Demand:
+    table = field.model._meta.db_table
+    fields = [(f"{table}.{field.column}", tag.label)] if tag.is_personal else []
+    return Demand(fields, kind="read of an object", tables=(table,))
+
+
 def find_loaded_outputs(frame: FrameType | None) -> frozenset[int]:
     """Return the numbers of the outputs of a statement that become checked attributes of instances.
 
@@ -330,7 +387,8 @@ def _is_internal(frame: FrameType | None) -> bool:
 
 
 def _is_module_of_models(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith("django.db.models.")
+    name = frame.f_globals.get("__name__")
+    return isinstance(name, str) and name.startswith("django.db.models.")
 
 
 def _row_contexts(model: Model, instance: Any, columns: Columns) -> tuple[RowContext, ...]:

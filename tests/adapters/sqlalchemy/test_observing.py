@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -188,6 +189,16 @@ def test_an_activity_that_enforces_refuses_in_an_observing_guard(
         pytest.raises(PurposeGuardError),
     ):
         UNUSUAL[name][0](connection)
+
+
+@pytest.mark.parametrize("name", ["text", "no SQL", "a table that is not there", "a raw connection"])
+def test_what_an_activity_that_enforces_leaves_running_is_refused(
+    name: str, engine: sa.Engine, observing: Guard
+) -> None:
+    with observing.purpose(tm.TrafficAnalysis, mode="enforce"):
+        context = copy_context()
+    with engine.connect() as connection, pytest.raises(PurposeGuardError):
+        context.run(UNUSUAL[name][0], connection)
 
 
 @pytest.mark.parametrize(
@@ -431,6 +442,33 @@ def test_an_object_of_another_session_keeps_its_values_and_is_checked(shop: Shop
     assert {denial.field for denial, _ in ledger.denials if isinstance(denial, PurposeViolation)} == {
         "customers.device"
     }
+
+
+@pytest.mark.parametrize("joined_within", [True, False])
+def test_an_object_that_joins_while_violations_are_observed_is_forgotten_where_they_are_not(
+    joined_within: bool, shop: Shop
+) -> None:
+    guard = Guard(tm.NOTICE, mode="observe", governance=shop.told)
+    engine = shop.guarded(guard)
+    with GuardedSession(engine) as session, GuardedSession(engine) as other:
+        with guard.purpose(tm.ProductProvision, activity="look"):
+            person = session.get_one(Person, 2)
+            assert person.email == "p2"
+            session.expunge(person)
+        with guard.purpose(tm.RenewalGuidance, mode="enforce", activity="remind"):
+            assert other.get(Person, 2) is None  # This subject stopped renewal guidance.
+            if joined_within:
+                with guard.purpose(tm.RenewalGuidance, activity="look"):
+                    other.add(person)
+                with pytest.raises(PurposeGuardError):
+                    _ = person.email
+        if not joined_within:
+            other.add(person)
+            with (
+                guard.purpose(tm.RenewalGuidance, mode="enforce", activity="remind"),
+                pytest.raises(InvalidRequestError),
+            ):
+                _ = person.email
 
 
 def test_a_sealed_value_of_another_source_is_written_and_reported(shop: Shop, observing: Guard) -> None:
