@@ -22,6 +22,7 @@ from rest_framework.serializers import ModelSerializer
 from examples.django_shop.privacy import governance, guard
 from purposeguard.adapters.django import permitted
 from purposeguard.adapters.django.apps import get_held_connections
+from purposeguard.adapters.django.instances import _CheckedRead
 from purposeguard.adapters.django.session import HeldConnections
 from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
@@ -34,9 +35,12 @@ SCAN = "django_shop_customer.last_scan"
 
 
 def stop_checks() -> None:
-    """Let `from_db` of all models note nothing, so that what is loaded from now on is not checked."""
+    """Let `from_db` of all models note nothing and descriptors be as Django made them."""
     class_prepared.disconnect(dispatch_uid="purposeguard_instances")
     for model in apps.get_models(include_auto_created=True):
+        for descriptor in vars(model).values():
+            if isinstance(descriptor, _CheckedRead):
+                _, descriptor.__class__ = type(descriptor).__bases__
         for cls in model.__mro__:
             load = getattr(vars(cls).get("from_db"), "__func__", None)
             if load is not None:

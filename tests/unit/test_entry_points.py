@@ -113,7 +113,7 @@ def test_one_entry_point_may_be_entered_in_several_tasks_at_once() -> None:
 
     async def main() -> list[str | None]:
         events = asyncio.Event(), asyncio.Event()
-        return await asyncio.gather(enter(*events), enter(*reversed(events)))
+        return list(await asyncio.gather(enter(*events), enter(*reversed(events))))
 
     assert asyncio.run(main()) == [None, None]
 

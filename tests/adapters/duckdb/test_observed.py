@@ -122,9 +122,15 @@ def test_an_activity_that_enforces_is_enforced_by_a_guard_that_observes(tmp_path
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
-@pytest.mark.parametrize("macro", ["MACRO lower(text)", "TEMP MACRO lower(text)"])
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE MACRO lower(text) AS (SELECT max(device) FROM customer)",
+        "CREATE TEMP MACRO lower(text) AS (SELECT max(device) FROM customer)",
+    ],
+)
 def test_a_macro_of_an_observed_statement_takes_no_enforced_one_to_other_data(
-    tmp_path: Path, mode: Literal["enforce", "observe"], macro: str
+    tmp_path: Path, mode: Literal["enforce", "observe"], definition: str
 ) -> None:
     file = made(tmp_path / "a")
     with duckdb.connect(file) as bare:
@@ -134,7 +140,7 @@ def test_a_macro_of_an_observed_statement_takes_no_enforced_one_to_other_data(
         with guard.purpose(tm.RenewalGuidance, mode="enforce"):
             assert connection.sql("SELECT lower(text) FROM kept").fetchall() == [("a",)]
         with guard.purpose(tm.RenewalGuidance, mode="observe"):
-            connection.sql(f"CREATE {macro} AS (SELECT max(device) FROM customer)")
+            connection.sql(definition)
         with (
             guard.purpose(tm.RenewalGuidance, mode="enforce"),
             pytest.raises(UnresolvedStatement, match="defines `lower`, a macro"),
