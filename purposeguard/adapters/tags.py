@@ -310,7 +310,7 @@ def complete_table(
         NoticeError: the two do not agree.
         UnlabelledData: a column is undecided and marked.
     """
-    *_, schema, name = ("", *table.split("."))
+    schema, _, name = table.rpartition(".")
     stated = file.find_table(name, schema or None) if file is not None else None
     if not stated:
         return dict(tags)

@@ -74,6 +74,10 @@ TrustedMacros = Annotated[
         help="What this macro queries puts nothing personal into the SQL of models; may be repeated.",
     ),
 ]
+TagsOption = Annotated[
+    Path | None,
+    typer.Option("--tags", metavar="FILE", help="A file `tags.toml`, which completes the tags in `meta`."),
+]
 
 
 def check(
@@ -82,6 +86,7 @@ def check(
     target: Target = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
+    tags: TagsOption = None,
     trust_hooks: TrustHooks = False,
     trust_macro: TrustedMacros = None,
     form: Annotated[DbtFormat, typer.Option("--format", help="How to print it.")] = "table",
@@ -91,7 +96,7 @@ def check(
     Reads `manifest.json`, which `dbt build` and `dbt compile` write, and `catalog.json` of `dbt docs generate` if it is
     there. Nothing is run.
     """
-    guard = Guard(read_chosen_notice(notice, overlay or ()))
+    guard = Guard(read_chosen_notice(notice, overlay or ()), tags=tags)
     checked = _run_check(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form == "sarif":
         print(json_text(render_sarif(map(_to_sarif_finding, checked.findings), RULES)), end="")
@@ -110,6 +115,7 @@ def labels(
     target: Target = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
+    tags: TagsOption = None,
     trust_hooks: TrustHooks = False,
     trust_macro: TrustedMacros = None,
     kind: Annotated[Kind, typer.Option("--as", help="Properties files, or SQL that tags columns.")] = "properties",
@@ -121,7 +127,7 @@ def labels(
 
     A project with findings has none to write.
     """
-    guard = Guard(read_chosen_notice(notice, overlay or ()))
+    guard = Guard(read_chosen_notice(notice, overlay or ()), tags=tags)
     checked = _run_check(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     for finding in checked.findings:
         complain(err(), "refused", escape_controls(f"{finding.path}: {_symbol(finding)}: {finding.message}"))
@@ -130,8 +136,8 @@ def labels(
     from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
 
     with valid_input():
-        tags = "" if kind == "properties" else "\n".join([*statements(checked), ""])
-    files = properties(checked) if kind == "properties" else [("tags.sql", tags)]
+        sql = "" if kind == "properties" else "\n".join([*statements(checked), ""])
+    files = properties(checked) if kind == "properties" else [("tags.sql", sql)]
     if output is not None:
         write_all(output, {output / name: text for name, text in files})
         return True

@@ -86,9 +86,9 @@ class TagFile:
         self.entries: Final = MappingProxyType(dict(entries))
         self._positions: Final = {header: file.position_of((header,)) for header in entries}
         self._classes: Final = PatternSet(Pattern.of_names(name) for name in entries if not name.startswith(TABLE))
-        # A table with its schema is more specific than a table of any schema.
+        # A table with its schema is more specific than a table of any schema, and so is one with its database.
         self._tables: Final = PatternSet(
-            Pattern.of_names(name, rank=int("." in name)) for name in entries if name.startswith(TABLE)
+            Pattern.of_names(name, rank=name.count(".")) for name in entries if name.startswith(TABLE)
         )
 
     @classmethod
@@ -143,11 +143,14 @@ class TagFile:
 
         A header without a schema stands for tables of any schema. One with a schema is more specific.
 
+        Args:
+            name: The name of the table.
+            schema: Its schema, `schema` or `database.schema`.
+
         Returns:
             The tags by column. None if no entry matches the table.
         """
-        names = [TABLE + name] if schema is None else [f"{TABLE}{schema}.{name}", TABLE + name]
-        return self._merge_entries(self._tables.find_all(*names))
+        return self._merge_entries(self._tables.find_all(*_list_headers(name, schema)))
 
     def _merge_entries(self, headers: Iterator[str]) -> Fields | None:
         merged: dict[str, FieldTag] | None = None
@@ -214,9 +217,8 @@ class TagFile:
         are_tables = patterns is self._tables
         matched: dict[str, set[str]] = {}
         for name, fields in known.items():
-            names = [name]
-            if are_tables:
-                names = [TABLE + name, *([TABLE + name.rpartition(".")[2]] if "." in name else [])]
+            schema, _, table = name.rpartition(".")
+            names = _list_headers(table, schema or None) if are_tables else [name]
             for header in patterns.find_all(*names):
                 matched.setdefault(header, set()).update(fields)
         for header, tags in self.entries.items():
@@ -243,6 +245,12 @@ class TagFile:
 
     def _make_fault(self, tag: FieldTag, name: str, message: str, suggestion: str | None = None) -> Fault:
         return make_fault(self.path, (tag.entry, name), tag.position, message, suggestion)
+
+
+def _list_headers(name: str, schema: str | None) -> list[str]:
+    """Return the headers that stand for a table: with its schema, the most specific first, and without."""
+    parts = [] if schema is None else schema.split(".")
+    return [TABLE + ".".join([*parts[start:], name]) for start in range(len(parts) + 1)]
 
 
 def _is_header(header: str) -> bool:

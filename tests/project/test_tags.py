@@ -98,6 +98,19 @@ def test_tables(tags: TagFile) -> None:
     assert tags.find_table("User") is None
 
 
+def test_tables_of_several_databases(write: Callable[..., Path], notice: Notice) -> None:
+    entries = {"a.crm.lead": "1.1(a)", "crm.lead": "1.1(b)", "*.*.lead": "1.1(c)", "lead": "not-personal"}
+    text = "".join(f'["table {name}"]\n"{name}" = "{source}"\nemail = "{source}"\n' for name, source in entries.items())
+    tags = TagFile.read(write(text), notice)
+    for schema, emails, count in (("a.crm", tm.Registration, 4), ("b.crm", tm.ProductData, 3), (None, None, 1)):
+        columns = tags.find_table("lead", schema)
+        assert columns is not None
+        assert columns["email"].sources == (NOTHING if emails is None else Label(emails))
+        assert len(columns) == count + 1
+    assert tags.find_unmatched(tables={"a.crm.lead": [*entries, "email"]}) == []
+    assert [fault.line for fault in tags.find_unmatched(tables={"crm.lead": [*entries, "email"]})] == [1, 7]
+
+
 def test_no_entry(write: Callable[..., Path], notice: Notice) -> None:
     assert TagFile.read(write(""), notice).find_class("app", "User") is None
 

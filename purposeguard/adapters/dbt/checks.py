@@ -20,7 +20,7 @@ from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, O
 from purposeguard.adapters.enforcement import require_covering
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Tag
-from purposeguard.containers import intersect
+from purposeguard.containers import drop_none_values, intersect
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -193,9 +193,10 @@ class _ProjectChecker:
         outputs: dict[str, Output] = {}
         outputs_by_name: dict[str, Output] = {}
         figures: list[Output] = []
+        tags = self._read_tags(node, built, declared, own)
         for key in built.outputs:
-            meta = declared[key].meta if key in declared else OfColumn()
-            output = self._label_column(node, key, built, meta, own)
+            declassified = declared[key].meta.declassified if key in declared else None
+            output = self._label_column(node, key, built, declassified, tags.get(key))
             outputs[key] = outputs_by_name[output.name] = output
             if (node.unique_id, output.name) in self.checked.declassified:
                 figures.append(output)
@@ -205,17 +206,32 @@ class _ProjectChecker:
         self.lineage.rows[node.unique_id] = rows
         self._check_purpose(node, own, outputs_by_name)
 
-    def _label_column(self, node: ManifestNode, key: str, built: BuiltTable, meta: OfColumn, own: OfTable) -> Output:
-        """Return a column with its declared tag. Report a finding if the tag does not cover what flows in."""
+    def _read_tags(
+        self, node: ManifestNode, built: BuiltTable, declared: Mapping[str, _DeclaredColumn], own: OfTable
+    ) -> dict[str, Tag]:
+        """Return the tags that `meta` and `tags.toml` state for the columns of a table, by key."""
+        file = self.guard.tags
+        schema, _, table = self.project.table(node).rpartition(".")
+        entries = (file.find_table(table, schema or None) if file is not None else None) or {}
+        stated = {self.lineage.names.make_column_key(name): entry for name, entry in entries.items()}
+        tags: dict[str, Tag | None] = {}
+        for key, output in built.outputs.items():
+            words = declared[key].meta.tags if key in declared else None
+            if output.name != OTHERS:
+                with self.reporting(node, output.name):
+                    where = f"{node.called}.{output.name}"
+                    default = own.tags if words is None else words
+                    tags[key] = read_tag(self.guard.notice, default, file, stated.get(key), where)
+        return drop_none_values(tags)
+
+    def _label_column(
+        self, node: ManifestNode, key: str, built: BuiltTable, declassified: Declassified | None, tag: Tag | None
+    ) -> Output:
+        """Return a column with its stated tag. Report a finding if the tag does not cover what flows in."""
         output = built.outputs[key]
         name = f"{node.called}.{output.name}"
-        words = own.tags if meta.tags is None else meta.tags
-        tag: Tag | None = None
-        if words is not None and output.name != OTHERS:
-            with self.reporting(node, output.name):
-                tag = read_tag(self.guard.notice, words, name)
-        if meta.declassified is not None:
-            return self._apply_declassification(node, key, built, meta.declassified, tag)
+        if declassified is not None:
+            return self._apply_declassification(node, key, built, declassified, tag)
         if built.tree is None and node.language != "python":
             if tag is None:
                 return Output(output.name, untagged=frozenset({name}))
@@ -253,7 +269,7 @@ class _ProjectChecker:
     def _apply_declassification(
         self, node: ManifestNode, key: str, built: BuiltTable, declaration: Declassified, tag: Tag | None
     ) -> Output:
-        """Return a column with the tag that its declassification declares.
+        """Return a column with the tag that is stated for it, if its declassification holds.
 
         Report a finding and return the column unchanged if it is not a figure over enough subjects.
         """

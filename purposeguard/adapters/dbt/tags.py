@@ -1,4 +1,4 @@
-"""Tags in `meta`, which declare the resources and columns of a dbt project."""
+"""Tags of a dbt project: those in `meta`, which declares resources and columns, completed by `tags.toml`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from purposeguard.adapters.dbt.manifest import Config, ManifestColumn, ManifestNode
-from purposeguard.adapters.tags import KEY, Revisions, Tag, parts_of, tag_of
+from purposeguard.adapters.tags import KEY, Revisions, Tag, field_tag_of, merge_file_tags, parts_of
+from purposeguard.containers import drop_none_values
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.vocabulary import find_nearest, is_text
+from purposeguard.project.tags import FieldTag, TagFile
 from purposeguard.values.markers import SubjectMark
 
 NOT_READ: Final = "the `meta` of `{where}` cannot be read: {why}"
@@ -102,21 +104,38 @@ def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any
     return values[0] if values else None
 
 
-def read_tag(revisions: Revisions, words: Words, where: str) -> Tag:
-    """Parse the words of a tag.
+def read_tag(
+    revisions: Revisions, words: Words | None, file: TagFile | None, stated: FieldTag | None, where: str
+) -> Tag | None:
+    """Return the tag that `meta` and `tags.toml` state for a column.
+
+    Args:
+        revisions: The notice, or all its revisions, or several notices.
+        words: The words of the tag in `meta`, if there are any.
+        file: The file, if there is one.
+        stated: What the file says about the column, if anything.
+        where: The name of the column in errors.
+
+    Returns:
+        The tag. None if neither states one, or the column is undecided.
 
     Raises:
-        UnlabelledData: the words are not a tag, or need a decision for each row, which dbt's queries cannot make.
+        NoticeError: the two do not agree.
+        UnlabelledData: the words are not a tag, or need a decision for each row, which dbt's queries cannot make; or
+            the column is undecided and marked.
         UnknownSource: a word names a source that the notice does not have.
     """
+    table, _, name = where.rpartition(".")
     try:
-        tag = tag_of(revisions, parts_of(words), where)
+        annotated = None if words is None else field_tag_of(revisions, parts_of(words), where)
+        by_file, by_meta = (drop_none_values({name: tag}) for tag in (stated, annotated))
+        tag = merge_file_tags(revisions, file, [by_file], by_meta, table).get(name)
     except PurposeGuardError:
         raise
     except ValueError as error:
         why = str(error)
     else:
-        if not tag.by_row and (tag.mark is None or isinstance(tag.mark, SubjectMark)):
+        if tag is None or (not tag.by_row and (tag.mark is None or isinstance(tag.mark, SubjectMark))):
             return tag
         why = (
             "rows are not decided one by one here, so `by-row`, `source`, `collected` and `ended` have no meaning: "

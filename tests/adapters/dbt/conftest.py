@@ -24,6 +24,8 @@ class Shop:
         self.folder = folder
         self.manifest: dict[str, Any] = copy.deepcopy(WHOLE["manifest"])
         self.catalog: dict[str, Any] | None = copy.deepcopy(WHOLE["catalog"])
+        self.tags: Path | None = None
+        """The file of tags of the guard."""
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         """The node, source or exposure of this name."""
@@ -89,7 +91,7 @@ class Shop:
         return self.folder
 
     def check(self, **options: Any) -> Checked:
-        return check(Project.read(self.written()), pg.Guard(tm.NOTICE), **options)
+        return check(Project.read(self.written()), pg.Guard(tm.NOTICE, tags=self.tags), **options)
 
     def found(self, **options: Any) -> list[tuple[str, str, str]]:
         """What is refused: rule, resource, column."""

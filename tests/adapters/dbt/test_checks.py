@@ -415,3 +415,60 @@ def test_a_hundred_models(seeds):
         seeds.model(f"m{number}", sql.replace("BEFORE", before).replace("NAME", f"n{number}"))
         before = f"m{number}"
     assert seeds.labels(before)["amount"] == "1.1(c)"
+
+
+FILE = """\
+["table devices"]
+threats = "1.1(b)"
+product = "undecided"
+
+["table shop.telemetry.devices"]
+product = "not-personal"
+
+["table telemetry.*"]
+CUSTOMER_ID = { source = "1.1(b)", subject = true }
+
+["table device_health"]
+product = { source = "undecided" }
+"""
+
+
+def test_the_file_of_tags_completes_meta(shop, tmp_path):
+    before = {name: shop.labels(name) for name in ("devices", "device_health", "product_threats")}
+    for column in ("customer_id", "product", "threats"):
+        shop.tag("devices", column, None)
+    assert ("untagged", "device_health", "threats") in shop.found()
+    shop.tags = tmp_path / "tags.toml"
+    shop.tags.write_text(FILE, "utf-8")
+    assert shop.found() == []
+    assert {name: shop.labels(name) for name in before} == before
+    # `product_threats` counts the subjects that the file marks.
+    assert {key for key, _ in shop.check().declassified} == {"model.shop.product_threats"}
+
+
+def test_the_file_of_tags_and_meta_agree(shop, tmp_path):
+    shop.tags = tmp_path / "tags.toml"
+    shop.tags.write_text('["table *.devices"]\nthreats = "1.1(b)"\nproduct = "1.1(c)"\n', "utf-8")
+    assert ("meta", "telemetry.devices", "product") in shop.found()
+    (finding,) = (finding for finding in shop.check().findings if finding.rule == "meta")
+    assert f"{shop.tags}:3:1" in finding.message
+    shop.state("devices", "1.1(c)")  # The tag of a table is that of its columns without one.
+    shop.tag("devices", "threats", None)
+    assert ("meta", "telemetry.devices", "threats") in shop.found()
+
+
+@pytest.mark.parametrize(
+    ("tag", "why"),
+    [
+        ('"by-row"', "rows are not decided one by one here"),
+        ('{ source = "1.1(b)", collected = true }', "rows are not decided one by one here"),
+        ('{ source = "undecided", subject = true }', "decide its source"),
+    ],
+)
+def test_the_file_of_tags_decides_no_rows(shop, tmp_path, tag, why):
+    shop.tag("devices", "threats", None)
+    shop.tags = tmp_path / "tags.toml"
+    shop.tags.write_text(f'["table devices"]\nthreats = {tag}\n', "utf-8")
+    (finding,) = (finding for finding in shop.check().findings if finding.rule == "meta")
+    assert (finding.resource, finding.column) == ("telemetry.devices", "threats")
+    assert why in finding.message

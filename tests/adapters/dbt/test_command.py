@@ -83,6 +83,20 @@ def test_another_notice_and_another_folder(shop, tmp_path):
     assert "unknown source" in result.stdout
 
 
+def test_the_file_of_tags_is_named(shop, tmp_path):
+    shop.tag("devices", "threats", None)
+    folder, tags = str(shop.written()), tmp_path / "tags.toml"
+    tags.write_text('["table devices"]\nthreats = "1.1(b)"\n', "utf-8")
+    assert run("dbt", "check", folder).exit_code == 1
+    assert run("dbt", "check", folder, "--tags", str(tags)).exit_code == 0
+    assert run("dbt", "labels", folder).exit_code == 1
+    assert "1.1(b)" in run("dbt", "labels", folder, "--tags", str(tags)).stdout
+    tags.write_text('["table devices"]\nthreats = "9"\n', "utf-8")
+    result = run("dbt", "check", folder, "--tags", str(tags))
+    assert result.exit_code == 2
+    assert "tags.toml:2:1" in result.stderr
+
+
 def test_labels_are_written_as_properties(shop):
     shop["stg_orders"]["columns"] = {"amount": {"name": "amount", "description": "In yen.", "meta": {"unit": "yen"}}}
     files = {name: yaml.safe_load(text) for name, text in properties(shop.check())}
