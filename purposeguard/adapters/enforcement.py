@@ -63,7 +63,7 @@ _LIBRARIES: Final = sys.stdlib_module_names | {
 class Demand(Immutable):
     """The personal columns that a statement, a plan or a frame uses."""
 
-    __slots__ = ("columns", "fields", "kind", "labels", "rows", "tables", "unnarrowed")
+    __slots__ = ("columns", "fields", "kind", "labels", "narrowing_refusal", "rows", "tables")
 
     columns: Fields
     """All of the personal columns, each with its name in a refusal and its label."""
@@ -74,8 +74,8 @@ class Demand(Immutable):
     """The personal columns of tables whose rows are decided one by one, each with name, table and tag."""
     labels: frozenset[Label]
     """The labels of `fields`."""
-    unnarrowed: str
-    """The refusal if rows of a table would have to be left out and are not; otherwise empty."""
+    narrowing_refusal: str
+    """The message of the refusal if rows of a table must be left out first and are not; otherwise empty."""
     kind: str
     """The kind of the statement, for messages (see `describe_statement`)."""
     tables: tuple[str, ...]
@@ -85,7 +85,7 @@ class Demand(Immutable):
         self,
         fields: Iterable[tuple[str, Label]],
         rows: Iterable[tuple[str, str, Tag]] = (),
-        unnarrowed: str = "",
+        narrowing_refusal: str = "",
         *,
         kind: str = "read",
         tables: Iterable[str] = (),
@@ -98,7 +98,7 @@ class Demand(Immutable):
             fields=labelled,
             rows=by_rows,
             labels=labels,
-            unnarrowed=unnarrowed,
+            narrowing_refusal=narrowing_refusal,
             kind=kind,
             tables=tuple(tables),
         )
@@ -109,14 +109,14 @@ class Demand(Immutable):
         fields: list[tuple[str, Label]] = []
         rows: list[tuple[str, str, Tag]] = []
         tables: list[str] = []
-        unnarrowed = kind = ""
+        narrowing_refusal = kind = ""
         for demand in demands:
             fields += demand.fields
             rows += demand.rows
             tables += demand.tables
-            unnarrowed = unnarrowed or demand.unnarrowed
+            narrowing_refusal = narrowing_refusal or demand.narrowing_refusal
             kind = kind or demand.kind
-        return cls(fields, rows, unnarrowed, kind=kind or "read", tables=tables)
+        return cls(fields, rows, narrowing_refusal, kind=kind or "read", tables=tables)
 
     @property
     def is_personal(self) -> bool:
@@ -199,13 +199,13 @@ class Decider:
         """
         fields: list[tuple[str, Label]] = []
         rows: list[tuple[str, str, Tag]] = []
-        unnarrowed = ""
+        narrowing_refusal = ""
         for table, (columns, names) in tables.items():
             used = _require_tags(columns, names, table)
             personal = {name: tag for name, tag in used.items() if tag.is_personal}
             by_rows = self.asks_rows(columns, personal)
-            if by_rows and table not in narrowed:
-                unnarrowed = unnarrowed or f"{_to_be_narrowed(table, columns, personal)}: {self._advice_on_rows}"
+            if by_rows and table not in narrowed and not narrowing_refusal:
+                narrowing_refusal = f"{_to_be_narrowed(table, columns, personal)}: {self._advice_on_rows}"
             for name, tag in personal.items():
                 field = f"{table}.{name}" if table else name
                 if by_rows:
@@ -213,7 +213,7 @@ class Decider:
                 else:
                     fields.append((field, tag.label))
         named = tables if target is None else (target, *tables)
-        return Demand(fields, rows, unnarrowed, kind=kind, tables=named)
+        return Demand(fields, rows, narrowing_refusal, kind=kind, tables=named)
 
     def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
         """Return True if each row must be decided by itself when these columns of a table are used.
@@ -325,9 +325,9 @@ class Decider:
             self._note_denial(decision, tag.label, field, use, denied)
             if tag.label not in denied:
                 allowed_row_labels[label_in(rules.get(table), tag)] = None
-        if demand.unnarrowed:
+        if demand.narrowing_refusal:
             event = f"{demand.kind} of {', '.join(dict.fromkeys(filter(None, demand.tables)))}"
-            self.engine.refuse_unresolved(UnlabelledData(demand.unnarrowed), event, demand.columns, use.activity)
+            self.engine.refuse_unresolved(UnlabelledData(demand.narrowing_refusal), event, demand.columns, use.activity)
         for label in demand.labels - denied:
             use.handle.count_use(label, (), permissions, 1)
         for label in allowed_row_labels:

@@ -216,7 +216,7 @@ def checkpoint(
 def archive(
     target: Target,
     *,
-    before: Annotated[str, typer.Option(metavar="TIME", help="Entries from before this day (UTC) or moment.")],
+    before: Annotated[str, typer.Option(metavar="TIME", help="Move the entries from before this day (UTC) or moment.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="A new file; compressed if it ends in `.gz`.")
     ],
@@ -225,18 +225,19 @@ def archive(
         typer.Option(
             "--from",
             metavar="CHECKPOINTS",
-            help="The checkpoints: the ledger is verified from the last, and one is added in the end.",
+            help="The file of checkpoints. The ledger is verified from the last; a new one is added at the end.",
         ),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option(help="The private key that signs the archive, and the checkpoint.")
+        Path | None, typer.Option(help="The private key that signs the archive and the new checkpoint.")
     ] = None,
 ) -> None:
-    """Move old entries of a store to a file, which verifies by itself and with what is left in the store.
+    """Move the old entries of a ledger from its store to a file.
 
-    Nothing is deleted before the whole ledger was verified, the file is on the disk and was read back, and an entry
-    says what was archived. Where that was broken off, run it again. It takes a role that may delete entries; that of an
-    application may not.
+    The file can be verified by itself, or together with the entries that remain in the store. Entries are deleted only
+    after the whole ledger was verified, the file was written and read back, and a new entry records what was archived.
+    If the command is interrupted, run it again. Its database role must be allowed to delete entries, which the role of
+    an application is not.
     """
     with reporting(), _breaking():
         with needing("governance", "ledgers need"):

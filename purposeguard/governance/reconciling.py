@@ -66,6 +66,7 @@ def reconcile(snapshot: LedgerSnapshot, connection: sa.Connection) -> Iterator[L
 
 
 def _collect_ledger_facts(snapshot: LedgerSnapshot) -> Facts:
+    """Return the facts that the entries of the ledger record about rows of the tables."""
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     steps: defaultdict[Any, int] = defaultdict(int)
     for entry in snapshot.entries({"restriction", "consent", "request", "provision", "erasure"}):
@@ -98,6 +99,16 @@ def _step_facts(body: Body) -> dict[str, Any]:
 
 
 def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Facts:
+    """Return the facts that the tables record, in the form of those that the ledger records.
+
+    Args:
+        connection: The connection of the ledger's snapshot.
+        ledger_facts: The facts of the ledger. Where its entries are of older versions, which recorded less, the facts
+            of the tables leave out the same parts.
+
+    Raises:
+        ValueError, TypeError: a row holds a value that the library does not write.
+    """
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():

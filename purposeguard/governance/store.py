@@ -406,8 +406,24 @@ def _format_number(revision: str) -> str | None:
 def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upgrade) -> list[Script]:
     """Return the migrations to run, oldest first.
 
+    The migrations after the revision of the tables are pending. Those with the number of that revision only add tables
+    and columns. Later numbers take away what older versions use; if such a migration sets `can_wait`, this version also
+    works before it.
+
+    Args:
+        where: The name of the store in messages.
+        scripts: The migrations that this version knows.
+        present: The revision of the tables; empty if there are no tables yet.
+        upgrade: The pending migrations that the caller permits.
+
+    Returns:
+        All migrations if there are no tables yet. None if the tables have additions of a newer version. Otherwise all
+        pending migrations if `upgrade` is "all", and only the pending additions if it is not.
+
     Raises:
-        StoreUnavailable: a newer version made the tables, or they need migrations that `upgrade` does not permit.
+        StoreUnavailable: the tables are of a newer version whose number this one does not know; `upgrade` is "nothing"
+            and a pending migration cannot wait; or `upgrade` is "additions", and a pending migration takes something
+            away and cannot wait.
     """
     every = list(scripts.walk_revisions())[::-1]
     if not present:
@@ -514,7 +530,7 @@ def upgrade_store(
 
 
 def has_pending_contract(revision: str) -> bool:
-    """Return True if `upgraded` left something in tables of this revision that this version does not need."""
+    """Return True if `upgrade_store` left something in tables of this revision that this version does not need."""
     revisions = [script.revision for script in ScriptDirectory.from_config(make_alembic_config()).walk_revisions()]
     return revision in revisions[1:]
 

@@ -336,13 +336,13 @@ class Passports:
             PassportRefused: The passport is of another notice or an unknown revision, or its purpose is not permitted.
         """
         matrix = self._guard.engine.snapshot.matrix
-        table = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
-        if table is None:
+        part = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
+        if part is None:
             raise PassportRefused(
                 "notice", f"it is of notice {passport.notice}, and {matrix.notice.id} is in force here"
             )
-        notice = table.notice
-        revisions = (revision for revision in table.history.notices if revision.revision == passport.revision)
+        notice = part.notice
+        revisions = (revision for revision in part.history.notices if revision.revision == passport.revision)
         issued = next(revisions, None)
         if issued is None:
             raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
@@ -354,12 +354,12 @@ class Passports:
                 "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {notice.revision}"
             ) from None
         try:
-            table.resolve_channel(passport.channel)
+            part.resolve_channel(passport.channel)
         except UnknownTerm:
             raise PassportRefused("channel", f"{notice.revision} knows no such channel") from None
         try:
-            own_conditions = table.resolve_conditions(passport.conditions)
-            conditions = frozenset(table.prefix + condition for condition in own_conditions)
+            own_conditions = part.resolve_conditions(passport.conditions)
+            conditions = frozenset(part.prefix + condition for condition in own_conditions)
         except UnknownTerm:
             raise PassportRefused("condition", f"{notice.revision} knows no such condition") from None
         unknown: UnknownTerm | None = None

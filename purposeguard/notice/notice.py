@@ -96,9 +96,13 @@ class Notice(Immutable):
     words: Mapping[str, str]
     """SHA-256 → the words with this hash in the files beside the notice. Empty if it was not read from a file."""
     _own_purposes: frozenset[object]
+    """The purpose classes, to recognize classes of other notices."""
     _sources: Mapping[str, object]
+    """Folded spelling (id, slug or class name) → the source class."""
     _purposes: Mapping[str, object]
+    """Folded spelling (id, slug or class name) → the purpose class."""
     _families: Mapping[str, object]
+    """Folded spelling (slug or name) → the family."""
 
     def __init__(
         self,
@@ -106,7 +110,16 @@ class Notice(Immutable):
         classes: Mapping[str, object] | None = None,
         words: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
+        """Make a notice from a validated document. Applications call `load`, `loads`, `parse` or `bundled` instead.
+
+        Args:
+            document: The tables of the notice, validated.
+            classes: The namespace of a generated module, whose classes become the vocabulary; None to make new classes.
+            words: SHA-256 → the words with this hash in the files beside the notice.
+
+        Raises:
+            NoticeError: `classes` are not those of the notice, because the generated module is stale.
+        """
         pairs = compute_grants(document)
         made = build_classes(document, pairs) if classes is None else _bind_classes(document, pairs, classes)
         purposes = {row.id: cast("type[Purpose]", made[row.class_]) for row in document.purposes}

@@ -157,7 +157,16 @@ AnyPeriod = TypeVar("AnyPeriod", bound=Period | LegalPeriod)
 
 
 def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple[AnyPeriod, ...]]:
-    """Return the periods that apply to each source, by its id and the shortest first."""
+    """Return the periods that apply to each source, by its id and the shortest first.
+
+    A clause has the periods of its own rows, or those of the nearest clause above that has rows. The periods of its
+    items apply to it as well. An overlay has its own periods and those of the source that it narrows. Derived data has
+    its own periods or, without rows, those of all its inputs. Data that is not personal has none.
+
+    Args:
+        document: The notice.
+        every: The rows of the notice that state periods, of one kind.
+    """
     rows: dict[str, list[AnyPeriod]] = {}
     for row in every:
         rows.setdefault(row.source, []).append(row)

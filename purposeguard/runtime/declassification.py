@@ -225,6 +225,23 @@ class Reclassifier(Generic[S, To]):
         value: Personal[Any, Any],
         *seeing: Callable[..., Any],
     ) -> Personal[Any, To]:
+        """Call a function with the plain value, and seal its result with the sources after reclassification.
+
+        Sources that the reclassification does not cover stay sources of the result if their refusal is only observed.
+
+        Args:
+            declared: The reclassification that observers are notified of.
+            fn: The function. It takes the value out of the list that it is called with, so that no frame of this
+                library holds the value when it fails.
+            value: The sealed value.
+            seeing: Further functions that see the plain value. Like the sealed value, they must be registered if the
+                guard requires it.
+
+        Raises:
+            SealedValue: the value is not sealed, or derives from sources that the reclassification does not cover, or
+                a function is not registered.
+            Exception: the function failed, with an error that `redact_error` made.
+        """
         require_sealed(value, declared.name)
         engine = self._engine
         # Raises for classes that were written by hand, which may be subclasses of a source.

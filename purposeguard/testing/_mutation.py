@@ -197,16 +197,20 @@ class Mutator:
     def __init__(
         self,
         session: pytest.Session,
-        consulted: Mapping[WatchedCell, Sequence[pytest.Item]],
+        consulting_tests: Mapping[WatchedCell, Sequence[pytest.Item]],
         granted: Mapping[WatchedCell, bool],
         seconds: float | None,
     ) -> None:
         """Prepare the mutation of each cell.
 
-        `consulted` holds the tests to run for each cell, those first that are most likely to fail.
+        Args:
+            session: The session of the tests.
+            consulting_tests: The tests to run for each cell, those first that are most likely to fail.
+            granted: True for each cell that is a granted purpose, False for each that is not.
+            seconds: The time after which no further test starts; None for no limit.
         """
         self._rerun = Rerun(session)
-        self._consulted = consulted
+        self._consulting_tests = consulting_tests
         self._until = math.inf if seconds is None else time.monotonic() + seconds
         self._watcher = _CellWatcher()
         self._unsteady: dict[str, None] = {}
@@ -217,7 +221,7 @@ class Mutator:
         mutation = self.mutation
         try:
             with watching.watching(self._watcher), self._rerun:
-                for cell, items in self._consulted.items():
+                for cell, items in self._consulting_tests.items():
                     self._try(cell, items)
         finally:
             watching.turn(None)
@@ -283,16 +287,25 @@ class Mutator:
         return None
 
 
-def tests_by_cell(
+def find_consulting_tests(
     items: Iterable[pytest.Item],
     passed: set[str],
     collector: Collector,
     fixtures: Mapping[str, Iterable[Any]],
     order: Callable[[WatchedCell], Any],
 ) -> tuple[dict[WatchedCell, list[pytest.Item]], list[WatchedCell]]:
-    """Return the tests that consulted each cell, and the cells that no test consulted.
+    """Find the tests that consulted each cell, by themselves or through a fixture.
 
-    A test counts if it consulted the cell itself or through one of its `fixtures`.
+    Args:
+        items: The tests that were collected.
+        passed: The ids of the tests that passed. Others are left out.
+        collector: The record of which test or fixture consulted which cells.
+        fixtures: The id of a test → its fixtures, as the collector knows them.
+        order: The key by which cells are sorted.
+
+    Returns:
+        A mapping of each cell to its tests, those first that consulted the fewest cells, and a list of the cells that
+        no test consulted.
     """
     cells_of: dict[pytest.Item, set[WatchedCell]] = {}
     for item in items:

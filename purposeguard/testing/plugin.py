@@ -15,7 +15,7 @@ from typing import Any
 from purposeguard.extras import Needs
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.testing import watching
-from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell
+from purposeguard.testing._mutation import Mutation, Mutator, find_consulting_tests
 from purposeguard.testing._report import Collector, CoverageReport
 
 with Needs(__name__, "pytest"):
@@ -101,7 +101,7 @@ class Session:
         collector = self._collector
         records = collector.finish(watching.list_watched_guards())
         order = CoverageReport(records).order
-        tests, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
+        tests, alone = find_consulting_tests(session.items, self._passed, collector, self._fixtures, order)
         granted: dict[watching.WatchedCell, bool] = {}
         for cell in tests:
             declared = records.universe.get(cell)

@@ -57,33 +57,33 @@ _MOST: Final = 1000
 
 @dataclasses.dataclass(eq=False)
 class ValuePlan:
-    """A description of the values of one class where one shape was announced.
-
-    Attributes:
-        cls: The class of the values.
-        shape: The shape that was announced.
-        fields: Field → shape, by all `models`. None if the values are no rows.
-        models: The classes that describe a row: announced classes that it is an instance of and, last, its own.
-        items: The shape of the items of a container.
-        keys: The shape of the keys of a mapping.
-        contains: True if the values are containers.
-        whole: The label of all that the announcement could mean, if the value is none of that. All must be usable then.
-        later: True if the value is read lazily, so that a wrapper can check each step.
-        refusal: The reason why no walk looks through values of this class; None if walks do.
-        gone: The fields that were withheld from a copy.
-    """
+    """A description of the values of one class where one shape was announced."""
 
     cls: type
+    """The class of the values."""
     shape: Shape
+    """The shape that was announced."""
     fields: Mapping[str, Shape] | None = None
+    """The name of each field of a row → its shape, by all `models`. None if the values are not rows."""
     models: tuple[Model, ...] = ()
+    """The models that describe a row: the announced models that it is an instance of and, last, that of its class."""
     items: Shape = SILENT
+    """The shape of the items of a container, or of the values of a mapping."""
     keys: Shape = SILENT
+    """The shape of the keys of a mapping."""
     contains: bool = False
+    """True if the values are containers."""
     whole: Label | None = None
+    """The label of everything that the announcement could mean, if the value is none of it. None if it is some of it.
+
+    The value is used as a whole then: all sources of the label must be usable.
+    """
     later: bool = False
+    """True if the values are read lazily, so that a wrapper can check each step."""
     refusal: str | None = None
+    """The reason why no walk looks through values of this class; None if walks do."""
     gone: Mapping[str, Decision] = dataclasses.field(default_factory=dict)
+    """The name of each field that was withheld from a copy → the decision that denied it."""
 
     @cached_property
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:

@@ -96,7 +96,7 @@ class HeldConnections:
         self._passes: Final = tuple(several(passes, "PURPOSEGUARD_PASSES", '["PRAGMA synchronous"]'))
         self.decider: Final = Decider(guard)
         self._statements: dict[tuple[str, bool], Statements] = {}
-        """By vendor, and whether faults of tags are only observed, the analyzer of statements."""
+        """The analyzers of statements, by vendor and whether faults of tags are only observed."""
         self._tables: dict[bool, Tables] = {}
         self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()

@@ -130,14 +130,17 @@ class Statements:
             self.decider.check_demand(self._statement(text if explained is None else explained).demand)
 
     def narrowed(self, text: str, *, percent: bool = False, loaded: frozenset[int] = frozenset()) -> str:
-        """Return the statement narrowed to the rows that may be used. All else is checked as by `check`.
+        """Check a statement as `check` does, and return it with conditions that leave out rows that may not be used.
 
-        The returned text is valid in this use and on this day. If denials are only observed, it is the unchanged text.
+        The result is valid for the current use and day.
 
         Args:
             text: The statement.
             percent: True if the driver puts parameters in place of `%s`, and reads `%%` as one `%`.
             loaded: The numbers of the outputs that become attributes of objects, which report each read themselves.
+
+        Returns:
+            The narrowed statement. The unchanged text if all rows may be used, or if denials are only observed.
 
         Raises:
             TypeError: governance has no roster of all subjects.
@@ -153,7 +156,7 @@ class Statements:
         rules = self._decide(statement, statement.find_reads(loaded))
         if not rules:
             return text
-        cached: str | None = statement.rewritten(rules, percent)
+        cached: str | None = statement.find_cached_rewriting(rules, percent)
         if cached is not None:
             return cached
         conditions = {table: SqlConditions(rule, self.catalogue.names).render() for table, rule in rules.items()}
@@ -162,7 +165,7 @@ class Statements:
                 _double_percent(condition)
         rewritten = narrow_statement(statement.read, self.catalogue, conditions)
         if len(rewritten) <= LONGEST_KEPT:
-            statement.keep(rules, percent, rewritten)
+            statement.cache_rewriting(rules, percent, rewritten)
         return rewritten
 
     def labels(self, text: str) -> dict[str, Label]:
@@ -294,7 +297,7 @@ class PreparedStatement:
         self.read: Final = read
         self.used: Final = used
         self._decider: Final = decider
-        self._kept: tuple[dict[str, weakref.ref[RowRule]], object, Any] | None = None
+        self._cached_rewriting: tuple[dict[str, weakref.ref[RowRule]], object, Any] | None = None
 
     def find_reads(self, loaded: frozenset[int]) -> Fields | None:
         """Return the columns whose reading is reported when the statement runs; None for all.
@@ -312,9 +315,9 @@ class PreparedStatement:
         names = {f"{table}.{column}" for flow in flows for table, column in flow}
         return tuple(field for field in self.narrowed_demand.columns if field[0] in names)
 
-    def rewritten(self, rules: Mapping[str, RowRule], form: object) -> Any:
+    def find_cached_rewriting(self, rules: Mapping[str, RowRule], form: object) -> Any:
         """Return the cached rewriting of the statement; None if it was made by other rules or in another form."""
-        cached = self._kept  # Read once, because another thread may replace it.
+        cached = self._cached_rewriting  # Read once, because another thread may replace it.
         if cached is None:
             return None
         cached_rules, cached_form, rewriting = cached
@@ -322,12 +325,12 @@ class PreparedStatement:
             return None
         return rewriting if all(cached_rules[table]() is rule for table, rule in rules.items()) else None
 
-    def keep(self, rules: Mapping[str, RowRule], form: object, rewriting: object) -> None:
+    def cache_rewriting(self, rules: Mapping[str, RowRule], form: object, rewriting: object) -> None:
         """Cache a rewriting of the statement.
 
         The rules are only referenced weakly: they hold the ids of all subjects who objected to a use.
         """
-        self._kept = map_values(weakref.ref, rules), form, rewriting
+        self._cached_rewriting = map_values(weakref.ref, rules), form, rewriting
 
     @functools.cached_property
     def demand(self) -> Demand:

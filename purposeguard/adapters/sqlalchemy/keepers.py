@@ -62,7 +62,7 @@ class Watch(Protocol):
 
 
 REPORTING_WATCHES: Final[weakref.WeakValueDictionary[int, Any]] = weakref.WeakValueDictionary()
-"""By their ids, the watches whose engines executed statements while an observer asked for reads."""
+"""The watches whose engines executed statements while an observer asked for reads, by `id(watch)`."""
 
 
 class LoadedPurpose:

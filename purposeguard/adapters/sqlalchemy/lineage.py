@@ -327,7 +327,7 @@ class StatementTexts(Statements):
         form: object = "bare"  # Whether the cached text serves depends on how parameters are given.
         if not bare:
             form = "named" if isinstance(first, Mapping) else len(first)
-        narrowed: BoundStatement | None = prepared.rewritten(rules, form)
+        narrowed: BoundStatement | None = prepared.find_cached_rewriting(rules, form)
         if narrowed is None:
             keys: list[tuple[KeySet, str]] = []
             conditions = self._render_conditions(prepared, rules, keys, bare=bare)
@@ -337,7 +337,7 @@ class StatementTexts(Statements):
                 if bare
                 else bind_marks(text, prepared.marked, keys, self._paramstyle, first)
             )
-            prepared.keep(rules, form, narrowed)
+            prepared.cache_rewriting(rules, form, narrowed)
         if bare:
             return narrowed.text, parameters
         if many:
