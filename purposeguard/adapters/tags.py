@@ -158,7 +158,7 @@ def read_class(revisions: Revisions, cls: type, file: TagFile | None) -> dict[st
     annotated: dict[str, FieldTag | None] = {}
     for name, shape in Model(cls).columns().items():
         where = f"{cls.__qualname__}.{name}"
-        annotated[name] = field_tag_of(revisions, specs_of(shape, where), where)
+        annotated[name] = make_field_tag(revisions, specs_of(shape, where), where)
     stated = file.find_class(cls.__module__, cls.__qualname__) if file is not None else None
     tags = merge_file_tags(revisions, file, [stated], drop_none_values(annotated), cls.__qualname__)
     return {name: tags.get(name, Tag()) for name in annotated}
@@ -232,7 +232,7 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
     return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=roles[0] if roles else None)
 
 
-def field_tag_of(revisions: Revisions, specs: Iterable[OneSpec], column: str) -> FieldTag | None:
+def make_field_tag(revisions: Revisions, specs: Iterable[OneSpec], column: str) -> FieldTag | None:
     """Return the tag that specifications in the code describe, as `tags.toml` would; None if there are none.
 
     Raises:

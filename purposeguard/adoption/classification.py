@@ -247,7 +247,7 @@ class _Classification:
         for each in found.fields:
             tag, proposal = facts.known.get(each.name), proposals.get(each.name)
             reason = f"`{original.name}` has the same field"
-            sources = [] if tag is None else self._ids_of(tag)
+            sources = [] if tag is None else self._list_ids(tag)
             if len(sources) == 1:
                 copied[each.name] = FieldProposal(found, each, sources[0], (reason,), 0.95)
             elif proposal is not None and not each.is_nested:
@@ -262,7 +262,7 @@ class _Classification:
                 )
         return copied
 
-    def _home(self, found: FoundClass) -> Scores:
+    def _score_class(self, found: FoundClass) -> Scores:
         """Return the sources of a class as a whole, with scores up to 1."""
         facts = self._facts[found.header]
         if facts.home is None:
@@ -305,7 +305,7 @@ class _Classification:
             return _deny(found, each, "it is a table of the framework", 0.95)
         if each.is_key and each.is_generated:
             return _deny(
-                found, each, "it is a key that is counted or drawn at random", 0.95, subject=self._realm(found)
+                found, each, "it is a key that is counted or drawn at random", 0.95, subject=self._find_realm(found)
             )
         if each.name in facts.personal:
             personal = facts.personal[each.name]
@@ -318,7 +318,7 @@ class _Classification:
         if facts.is_person:
             return self._choose_source(found, each, "its class is about a person", 0.75)
         if facts.belongs:
-            has_hint = bool(self._home(found) or self._find_own_hints(found, each))
+            has_hint = bool(self._score_class(found) or self._find_own_hints(found, each))
             return self._choose_source(found, each, facts.belongs, 0.8 if has_hint else 0.5)
         return self._propose_unrelated(found, each, "nothing in its class refers to a person")
 
@@ -327,16 +327,16 @@ class _Classification:
         facts = self._facts[found.header]
         target = self._find_target(each)
         is_only = [each.name] == [owner.name for owner in facts.owners]
-        subject = self._realm(target) if is_only and target is not None else False
+        subject = self._find_realm(target) if is_only and target is not None else False
         if target is None:
             return self._choose_source(found, each, "its name is that of a reference to a person", 0.8)
-        ranked = sorted(self._home(target).items(), key=lambda item: -item[1])
+        ranked = sorted(self._score_class(target).items(), key=lambda item: -item[1])
         reason = f"it refers to {target.name}, which is about people"
         if not ranked:
             return FieldProposal(found, each, UNDECIDED, (reason, _NO_TITLE), 0.0)
         return _choose(found, each, ranked, (reason,), 0.85, subject=subject)
 
-    def _realm(self, found: FoundClass) -> bool | str:
+    def _find_realm(self, found: FoundClass) -> bool | str:
         """Return the realm of the keys of a class; True if there is one realm, False if they identify no person."""
         if not self._facts[found.header].identifies:
             return False
@@ -373,13 +373,13 @@ class _Classification:
             scores[hint.source] += hint.score
         for hint in self._hints.find("", each.comment) if each.comment else ():
             scores[hint.source] += _WEIGHT_OF_COMMENT * hint.score
-        for source, score in self._home(found).items():
+        for source, score in self._score_class(found).items():
             scores[source] += _WEIGHT_OF_CLASS * score
         if not scores and len(self._notice.sources) == 1:
             scores[self._notice.sources[0]] = 1
         for owner in () if scores else facts.owners:
             target = self._find_target(owner)
-            for source, score in (self._home(target) if target is not None else {}).items():
+            for source, score in (self._score_class(target) if target is not None else {}).items():
                 scores[source] += score
         ranked = sorted(self._weigh(found, scores).items(), key=lambda item: -item[1])
         if not ranked:
@@ -387,7 +387,7 @@ class _Classification:
         best = next((hint for hint in own if hint.source is ranked[0][0]), None)
         return _choose(found, each, ranked, (reason, _explain(best)), certainty)
 
-    def _ids_of(self, tag: FieldTag) -> list[str]:
+    def _list_ids(self, tag: FieldTag) -> list[str]:
         return [] if tag.sources is None else [source.clause for source in tag.sources]
 
 

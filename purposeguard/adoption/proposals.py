@@ -82,7 +82,7 @@ class _Proposer:
         self._guard = guard
         self._purposes_by_beginning: dict[str, set[str]] = {}
         for name, stated_purpose in stated.items():
-            self._purposes_by_beginning.setdefault(_beginning(name), set()).add(stated_purpose)
+            self._purposes_by_beginning.setdefault(_get_beginning(name), set()).add(stated_purpose)
         self._options: list[Option] = []
         for purpose in guard.notice.purposes:
             self._options += [(purpose, channel) for channel in self._list_channels(purpose)]
@@ -94,7 +94,7 @@ class _Proposer:
     def propose(self, entry_point: str, sources: tuple[str, ...]) -> Proposal:
         """Return the proposal for an entry point that reads these sources."""
         words = set(split_name(entry_point))
-        neighbors = self._purposes_by_beginning.get(_beginning(entry_point), set())
+        neighbors = self._purposes_by_beginning.get(_get_beginning(entry_point), set())
         candidates: list[Candidate] = []
         for (purpose, channel), by_consent in self._find_permitting(sources).items():
             breadth = self._breadths[purpose, channel]
@@ -162,7 +162,7 @@ def _stem(word: str) -> str:
     return word[:5]
 
 
-def _beginning(entry_point: str) -> str:
+def _get_beginning(entry_point: str) -> str:
     """Return the first two parts of a name that are no parameters: `GET /users/{id}` → `users`."""
     parts = _SEGMENT.findall(entry_point)
     return parts[1] if len(parts) > 1 else entry_point

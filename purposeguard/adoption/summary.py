@@ -117,7 +117,7 @@ def summarize(rows: Iterable[EvidenceRow], guard: Guard) -> Summary:
     unresolved: Counter[tuple[str, str]] = Counter()
     other_revisions: set[str] = set()
     listed = [_state_purpose(row, guard) for row in rows]
-    with_fields = {_use_of(row.key) for row in listed if row.key.field and row.key.outcome == "read"}
+    with_fields = {_get_use(row.key) for row in listed if row.key.field and row.key.outcome == "read"}
     for row in listed:
         key = row.key
         if key.notice != revision:
@@ -125,7 +125,7 @@ def summarize(rows: Iterable[EvidenceRow], guard: Guard) -> Summary:
             other_revisions.add(key.notice)
         if key.outcome == "unresolved":
             unresolved[key.entry_point, key.detail] += row.times
-        if key.outcome == "read" and not key.field and _use_of(key) in with_fields:
+        if key.outcome == "read" and not key.field and _get_use(key) in with_fields:
             continue  # The same reads were counted with their fields.
         for source in key.sources.split():
             _add_row(uses, row, source, guard)
@@ -145,14 +145,14 @@ def _state_purpose(row: EvidenceRow, guard: Guard) -> EvidenceRow:
     return row._replace(key=stated)
 
 
-def _use_of(key: EvidenceKey) -> tuple[str, ...]:
+def _get_use(key: EvidenceKey) -> tuple[str, ...]:
     return (key.entry_point, key.activity, key.purpose, key.channel, key.conditions)
 
 
 def _add_row(uses: dict[tuple[UseKey, bool], ObservedUse], row: EvidenceRow, source: str, guard: Guard) -> None:
     key = row.key
     is_resolved = key.outcome != "unresolved"
-    use_key = UseKey(*_use_of(key), source)  # type: ignore[call-arg]  # mypy does not count the unpacked facts
+    use_key = UseKey(*_get_use(key), source)  # type: ignore[call-arg]  # mypy does not count the unpacked facts
     use = uses.get((use_key, is_resolved))
     if use is None:
         judgment, clause = _judge(use_key, guard) if is_resolved else (Judgment.UNRESOLVED, "")
@@ -201,10 +201,10 @@ def decide_use(guard: Guard, source: str, purpose: object, channel: str | None, 
 def _require_same_notice(collected: str, revision: str) -> None:
     """Raise EvidenceError if evidence was collected under another notice, not only another revision."""
 
-    def ids(text: str) -> list[str]:
+    def split_ids(text: str) -> list[str]:
         return [notice.partition("@")[0] for notice in text.split()]
 
-    if ids(collected) != ids(revision):
+    if split_ids(collected) != split_ids(revision):
         raise EvidenceError(
             f"the evidence was collected under {collected or 'no notice'}, and the notice in force is {revision}: "
             "name the notice of the evidence, or collect anew in another file"

@@ -162,10 +162,10 @@ class _InventoryColumns:
             ),
             ReportColumn("conditions", lambda activity: sorted(activity.conditions) or None, optional=True),
             ReportColumn("mode", lambda activity: "observe" if activity.observing else "enforce", "mode", words=True),
-            *self._observed(),
+            *self._iter_columns_of_reads(),
         )
 
-    def _observed(self) -> Iterator[ReportColumn[Activity]]:
+    def _iter_columns_of_reads(self) -> Iterator[ReportColumn[Activity]]:
         """Yield the columns of observed reads, if there is evidence."""
         if self._reads is None:
             return
@@ -246,7 +246,7 @@ class _InventoryColumns:
     def calls(self) -> tuple[ReportColumn[ForecastOutcome], ...]:
         """Return the columns of the outcomes of activities that call access functions."""
         return (
-            self._activity(),
+            self._make_activity_column(),
             ReportColumn(
                 "access",
                 lambda outcome: outcome.access.name,
@@ -263,7 +263,7 @@ class _InventoryColumns:
     def table_uses(self) -> tuple[ReportColumn[TableOutcome], ...]:
         """Return the columns of the outcomes of activities that use tables."""
         return (
-            self._activity(),
+            self._make_activity_column(),
             ReportColumn("table", lambda outcome: outcome.table.name, "table"),
             ReportColumn(
                 "refused", lambda outcome: list(outcome.refused), "outcome", _table_outcome_text, kind="verdict"
@@ -275,7 +275,7 @@ class _InventoryColumns:
     def _name(self, heading: str) -> ReportColumn[Any]:
         return ReportColumn("name", lambda declared: declared.name, heading, self._shorten)
 
-    def _activity(self) -> ReportColumn[Any]:
+    def _make_activity_column(self) -> ReportColumn[Any]:
         """Return the column of the activities of outcomes."""
         return ReportColumn(
             "activity",

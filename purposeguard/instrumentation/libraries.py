@@ -180,7 +180,7 @@ def _call_before(cls: Any, name: str, prepare: Callable[..., None]) -> None:
     method = getattr(cls, name)
 
     @functools.wraps(method)
-    def prepared(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def prepare_and_call(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = type(self), vars(self).get(name)
         with skip_if_unavailable(cls.__module__):
             prepare(self, *args, **kwargs)
@@ -188,7 +188,7 @@ def _call_before(cls: Any, name: str, prepare: Callable[..., None]) -> None:
             return getattr(self, name)(*args, **kwargs)
         return method(self, *args, **kwargs)
 
-    setattr(cls, name, prepared)
+    setattr(cls, name, prepare_and_call)
 
 
 def _call_after(cls: Any, name: str, complete: Callable[..., None]) -> None:
@@ -196,10 +196,10 @@ def _call_after(cls: Any, name: str, complete: Callable[..., None]) -> None:
     method = getattr(cls, name)
 
     @functools.wraps(method)
-    def completed(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call_and_complete(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
         with skip_if_unavailable(cls.__module__):
             complete(self, *args, **kwargs)
         return result
 
-    setattr(cls, name, completed)
+    setattr(cls, name, call_and_complete)

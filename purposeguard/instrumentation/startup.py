@@ -104,10 +104,10 @@ def _observe_other_guards(store: EvidenceFile) -> None:
     make: Callable[..., None] = Guard.__init__
 
     @functools.wraps(make)
-    def init(self: Guard, notice: Any, *, observers: Any = (), **options: Any) -> None:
+    def initialize(self: Guard, notice: Any, *, observers: Any = (), **options: Any) -> None:
         make(self, notice, **{**options, "mode": "observe", "observers": [*observers, Evidence(store)]})
 
-    setattr(Guard, "__init__", init)  # noqa: B010  # mypy refuses an assignment to a method
+    setattr(Guard, "__init__", initialize)  # noqa: B010  # mypy refuses an assignment to a method
 
 
 def _observe_activities() -> None:
@@ -115,7 +115,7 @@ def _observe_activities() -> None:
     state: Callable[..., None] = StatedPurpose.__init__
 
     @functools.wraps(state)
-    def init(self: StatedPurpose, *arguments: Any, **options: Any) -> None:
+    def initialize(self: StatedPurpose, *arguments: Any, **options: Any) -> None:
         state(self, *arguments, **{**options, "observing": True})
 
-    setattr(StatedPurpose, "__init__", init)  # noqa: B010  # mypy refuses an assignment to a method
+    setattr(StatedPurpose, "__init__", initialize)  # noqa: B010  # mypy refuses an assignment to a method

@@ -97,8 +97,8 @@ class SubjectFrom:
 
 
 @contextlib.contextmanager
-def asking_about_subject(engine: Engine) -> Generator[None]:
-    """Enter a block that decides about the subject of a request. In observe mode its errors refuse nothing."""
+def decide_about_subject(engine: Engine) -> Generator[None]:
+    """Return a context manager for a decision about the subject of a request. In observe mode, refuse nothing."""
     try:
         with ReportUnresolved(engine, "request about a subject"):
             yield

@@ -63,7 +63,7 @@ with Needs(__name__, "fastapi"):
     from purposeguard.integrations._fastapi_subjects import (
         MisdeclaredRoute,
         SubjectFrom,
-        asking_about_subject,
+        decide_about_subject,
         format_route_place,
         refuse_if_stopped,
     )
@@ -333,13 +333,13 @@ class PurposeRoute(APIRoute):
 
         @functools.wraps(endpoint)
         def check_and_call(**values: Any) -> Any:
-            with asking_about_subject(engine):
+            with decide_about_subject(engine):
                 refuse_if_stopped(block, subject.of(values[self._parameter]))
             return endpoint(**values)
 
         @functools.wraps(endpoint)
         async def prefetch_and_call(**values: Any) -> Any:
-            with asking_about_subject(engine):
+            with decide_about_subject(engine):
                 row_context = subject.of(values[self._parameter])
                 await ask_ahead(engine, [cast("str", row_context.subject)])
                 refuse_if_stopped(block, row_context)

@@ -176,4 +176,4 @@ def _read_row(file: ProjectFile, number: int, table: dict[str, Any], notice: Not
         return None
     label = Label(*(source for source in sources if source is not None))
     entry_point, reason, owner = (str(text) for text in texts.values())
-    return Tolerated(entry_point, label, purpose, reason, owner, until, file.position_of(here))
+    return Tolerated(entry_point, label, purpose, reason, owner, until, file.find_position(here))

@@ -40,14 +40,14 @@ class Pattern:
     prefix: str
 
     @classmethod
-    def of_names(cls, text: str, *, rank: int = 0) -> Pattern:
+    def compile_names(cls, text: str, *, rank: int = 0) -> Pattern:
         """Make a pattern of dotted names. Patterns of a higher rank are more specific than all of a lower one."""
         parts = _split(text, ".")
         prefix, *measure = _measure(parts)
         return cls(text, parts, (rank, *measure), prefix)
 
     @classmethod
-    def of_entry_points(cls, text: str) -> Pattern:
+    def compile_entry_points(cls, text: str) -> Pattern:
         """Make a pattern of entry points. Segments end with `/`. `*` may stand for the first word, such as a method.
 
         Specificity compares the rest first, and the first word only where the rests are equal.
@@ -78,18 +78,18 @@ class Pattern:
         mine, others = self.parts, other.parts
 
         @functools.cache
-        def overlap_from(here: int, there: int) -> bool:
+        def overlaps_from(here: int, there: int) -> bool:
             if here == len(mine) or there == len(others):
                 return all(isinstance(part, Wildcard) for part in (*mine[here:], *others[there:]))
             one, two = mine[here], others[there]
             if isinstance(one, Wildcard):
                 # The wildcard ends here, or it covers the next part of the other pattern.
-                return overlap_from(here + 1, there) or (_covers(one, two) and overlap_from(here, there + 1))
+                return overlaps_from(here + 1, there) or (_covers(one, two) and overlaps_from(here, there + 1))
             if isinstance(two, Wildcard):
-                return overlap_from(here, there + 1) or (_covers(two, one) and overlap_from(here + 1, there))
-            return one == two and overlap_from(here + 1, there + 1)
+                return overlaps_from(here, there + 1) or (_covers(two, one) and overlaps_from(here + 1, there))
+            return one == two and overlaps_from(here + 1, there + 1)
 
-        return overlap_from(0, 0)
+        return overlaps_from(0, 0)
 
 
 def _covers(wildcard: Wildcard, part: Part) -> bool:

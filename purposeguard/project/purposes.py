@@ -17,8 +17,8 @@ from purposeguard.project.patterns import Pattern, PatternSet
 from purposeguard.project.reading import (
     FilePath,
     ProjectFile,
-    did_you_mean,
     make_fault,
+    make_suggestion,
     raise_faults,
 )
 
@@ -56,7 +56,7 @@ class PurposeFile:
         self.path: Final = path
         self.notice: Final = notice
         self.entries: Final = MappingProxyType({entry.pattern: entry for entry in entries})
-        self._patterns: Final = PatternSet(map(Pattern.of_entry_points, self.entries))
+        self._patterns: Final = PatternSet(map(Pattern.compile_entry_points, self.entries))
         self._find_first: Final = functools.lru_cache(MAX_CACHED_NAMES)(self._patterns.find_first)
 
     @classmethod
@@ -127,7 +127,7 @@ class PurposeFile:
         faults: list[Fault] = []
         for pattern, entry in self.entries.items():
             if pattern not in matched:
-                suggestion = did_you_mean(find_nearest(pattern, names, 0.7))
+                suggestion = make_suggestion(find_nearest(pattern, names, 0.7))
                 message = "matches no entry point"
                 faults.append(make_fault(self.path, (pattern,), entry.position, message, suggestion))
         return faults
@@ -155,5 +155,5 @@ def _read_entry(file: ProjectFile, pattern: str, table: Mapping[str, Any], notic
     if purpose is None:
         return None
     return StatedEntry(
-        pattern, purpose, channel, frozenset(conditions), cast("Mode | None", mode), file.position_of(here)
+        pattern, purpose, channel, frozenset(conditions), cast("Mode | None", mode), file.find_position(here)
     )

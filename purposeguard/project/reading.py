@@ -83,13 +83,13 @@ class ProjectFile:
         self.tables: Final[Mapping[str, Any]] = parsed
         self._positions: Final = find_positions(parsed.written[0].text)
 
-    def position_of(self, location: Location) -> Position:
+    def find_position(self, location: Location) -> Position:
         """Return the position of a key or entry."""
         return self._positions[location]
 
     def report(self, location: Location, message: str, suggestion: str | None = None) -> None:
         """Add a fault at a location."""
-        self.faults.append(make_fault(self.path, location, self.position_of(location), message, suggestion))
+        self.faults.append(make_fault(self.path, location, self.find_position(location), message, suggestion))
 
     def raise_faults(self) -> None:
         """Raise NoticeError with all faults, if there are any."""
@@ -100,7 +100,7 @@ class ProjectFile:
         for key in table.keys() - known:
             close = find_nearest(key, known, 0.7)
             keys = ", ".join(f"`{name}`" for name in known)
-            self.report((*location, key), "is no key here", did_you_mean(close) or f"the keys are {keys}")
+            self.report((*location, key), "is no key here", make_suggestion(close) or f"the keys are {keys}")
 
     def is_of_type(self, location: Location, value: object, kind: type) -> bool:
         """Return True if a value is of a type, or report it."""
@@ -130,11 +130,11 @@ class ProjectFile:
             return find(str(text))
         except UnknownTerm as error:
             message = f"unknown {error.kind} `{text}`" + (f": {error.why}" if error.why else "")
-            self.report(location, message, did_you_mean(error.suggestions))
+            self.report(location, message, make_suggestion(error.suggestions))
             return None
 
 
-def did_you_mean(names: Collection[str]) -> str | None:
+def make_suggestion(names: Collection[str]) -> str | None:
     """Return a suggestion of these names; None if there are none."""
     return f"did you mean {' or '.join(f'`{name}`' for name in names)}?" if names else None
 

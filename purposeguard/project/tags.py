@@ -19,8 +19,8 @@ from purposeguard.project.patterns import Pattern, PatternSet
 from purposeguard.project.reading import (
     FilePath,
     ProjectFile,
-    did_you_mean,
     make_fault,
+    make_suggestion,
     raise_faults,
 )
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
@@ -84,11 +84,11 @@ class TagFile:
         self.path: Final = file.path
         self.notice: Final = notice
         self.entries: Final = MappingProxyType(dict(entries))
-        self._positions: Final = {header: file.position_of((header,)) for header in entries}
-        self._classes: Final = PatternSet(Pattern.of_names(name) for name in entries if not name.startswith(TABLE))
+        self._positions: Final = {header: file.find_position((header,)) for header in entries}
+        self._classes: Final = PatternSet(Pattern.compile_names(name) for name in entries if not name.startswith(TABLE))
         # A table with its schema is more specific than a table of any schema, and so is one with its database.
         self._tables: Final = PatternSet(
-            Pattern.of_names(name, rank=name.count(".")) for name in entries if name.startswith(TABLE)
+            Pattern.compile_names(name, rank=name.count(".")) for name in entries if name.startswith(TABLE)
         )
 
     @classmethod
@@ -228,12 +228,12 @@ class TagFile:
                 near = find_nearest(header.removeprefix(TABLE), known, 0.7)
                 position = self._positions[header]
                 kind = "table" if are_tables else "class"
-                yield make_fault(self.path, (header,), position, f"matches no {kind}", did_you_mean(near))
+                yield make_fault(self.path, (header,), position, f"matches no {kind}", make_suggestion(near))
                 continue
             for name, tag in tags.items():
                 if name not in matched[header]:
                     near = find_nearest(name, matched[header], 0.7)
-                    yield self._make_fault(tag, name, "matches no field", did_you_mean(near))
+                    yield self._make_fault(tag, name, "matches no field", make_suggestion(near))
 
     def _find_ambiguous(self) -> Iterator[Fault]:
         for one, other in (*self._classes.list_ambiguous(), *self._tables.list_ambiguous()):
@@ -290,7 +290,7 @@ def _read_tag(file: ProjectFile, location: Location, value: object, notice: Noti
     if len(file.faults) > count:
         return None
     label = None if UNDECIDED in sources else Label(*(sources or {NotPersonal}))
-    return FieldTag(label, tuple(marks), str(location[0]), file.position_of(location))
+    return FieldTag(label, tuple(marks), str(location[0]), file.find_position(location))
 
 
 def _read_sources(file: ProjectFile, location: Location, value: object, notice: Notice) -> set[Any]:

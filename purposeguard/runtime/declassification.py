@@ -203,7 +203,7 @@ class Reclassifier(Generic[S, To]):
             try:
                 if len(set(map(subject, items))) < at_least:
                     few = TooFewSubjects(f"{self._name}: {figure}", at_least)
-                    if not self._reports(few, values.label):
+                    if not self._report_if_observed(few, values.label):
                         raise few
                 return work(items)
             finally:
@@ -214,7 +214,7 @@ class Reclassifier(Generic[S, To]):
     def _declare(self, site: Site, name: str) -> Reclassification:
         return Reclassification(name, self._from, self._to, self._why, self._approver, site)
 
-    def _reports(self, error: PurposeGuardError, label: Label) -> bool:
+    def _report_if_observed(self, error: PurposeGuardError, label: Label) -> bool:
         """Report an error if it is only observed, and return True. Otherwise return False."""
         return report_if_observed(self._engine, error, self._name, (("", label),))
 
@@ -258,7 +258,7 @@ class Reclassifier(Generic[S, To]):
                 f"{declared.name} reclassifies {_format_clauses(self._from)}, and this value derives from "
                 f"{', '.join(list_term_ids(uncovered_sources))} as well"
             )
-            if not self._reports(uncovered, value.label):
+            if not self._report_if_observed(uncovered, value.label):
                 raise uncovered
         with ReportUnresolved(engine, declared.name, (("", value.label),)):
             engine.require_registered((value,), *seeing)

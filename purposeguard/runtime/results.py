@@ -140,7 +140,7 @@ class _Filtering(ABC):
         """Return the same filter for another use."""
         return type(self)(handle, self._authorize)
 
-    def reports(self, error: PurposeGuardError) -> bool:
+    def report_if_observed(self, error: PurposeGuardError) -> bool:
         """Report an error of the filter if it is only observed, and return True. Otherwise return False."""
         handle = self._handle
         return handle.engine.report_if_observed(error, "filtering of a result", (), handle.activity)
@@ -234,7 +234,7 @@ class _FieldWithholding(_Filtering):
             return withholder.apply(value, shape, place.path)
         except PurposeGuardError as error:
             refusal = error
-        if self.reports(refusal):
+        if self.report_if_observed(refusal):
             return value
         # Error reporters may show the local variables of a traceback's frames, which must not contain the value.
         value = None
@@ -322,7 +322,7 @@ class _RowFiltering(_Filtering):
             return apply(value, shape, place.path, place.row_contexts)
         except PurposeGuardError as error:
             refusal = error
-        if self.reports(refusal):
+        if self.report_if_observed(refusal):
             return value
         value = None  # Keep the value out of the traceback.
         raise refusal.with_traceback(None)

@@ -21,7 +21,7 @@ import purposeguard as pg
 from purposeguard import Guard, Label, NoticeError
 from purposeguard.adapters.django import columns_of_model
 from purposeguard.adapters.django.session import HeldConnections
-from purposeguard.adapters.django.tags import faults_of, tables_of, unmatched_entries
+from purposeguard.adapters.django.tags import faults_of, find_unmatched_entries, tables_of
 from purposeguard.adapters.tags import Tag
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
@@ -134,7 +134,7 @@ def test_entries_without_a_match_are_told_by_the_check(read: Read, monkeypatch: 
     ]
     near = (f"`{MODELS}.Customer`", "`email`", "`auth_user`")
     assert all(name in str(message.hint) for name, message in zip(near, messages, strict=True))
-    assert not list(unmatched_entries(read('["table django_migrations"]\nname = "not-personal"\n')))
+    assert not list(find_unmatched_entries(read('["table django_migrations"]\nname = "not-personal"\n')))
 
 
 USER = """

@@ -55,7 +55,7 @@ def specificity(pattern: str) -> tuple[object, ...]:
 @example(["GET /a*", "* /a*", "GET /**", "**"])
 @example(["GET /a*b", "GET /ab*"])
 def test_the_most_specific_pattern_wins_as_in_a_search_by_hand(texts: list[str]) -> None:
-    patterns = PatternSet(map(Pattern.of_entry_points, texts))
+    patterns = PatternSet(map(Pattern.compile_entry_points, texts))
     ambiguous = {frozenset(pair) for pair in patterns.list_ambiguous()}
     for name in NAMES:
         matching = [text for text in texts if matches_entry_point(text, name)]
@@ -74,7 +74,7 @@ def test_the_most_specific_pattern_wins_as_in_a_search_by_hand(texts: list[str])
 def test_patterns_that_match_a_common_name_overlap(one: str, other: str) -> None:
     common = [name for name in NAMES if matches_entry_point(one, name) and matches_entry_point(other, name)]
     if common:
-        assert Pattern.of_entry_points(one).overlaps(Pattern.of_entry_points(other))
+        assert Pattern.compile_entry_points(one).overlaps(Pattern.compile_entry_points(other))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_patterns_that_match_a_common_name_overlap(one: str, other: str) -> None
     ],
 )
 def test_overlap(one: str, other: str, overlap: bool) -> None:
-    left, right = Pattern.of_entry_points(one), Pattern.of_entry_points(other)
+    left, right = Pattern.compile_entry_points(one), Pattern.compile_entry_points(other)
     assert left.overlaps(right) is right.overlaps(left) is overlap
 
 
 def test_the_path_counts_before_the_method() -> None:
     patterns = PatternSet(
-        map(Pattern.of_entry_points, ["* /users/me", "GET /users/*", "GET /**", "GET /users/{*}", "**"])
+        map(Pattern.compile_entry_points, ["* /users/me", "GET /users/*", "GET /**", "GET /users/{*}", "**"])
     )
     assert list(patterns.find_all("GET /users/me")) == ["* /users/me", "GET /users/*", "GET /**", "**"]
     assert next(patterns.find_all("GET /users/{*}")) == "GET /users/{*}"

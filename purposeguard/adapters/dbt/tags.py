@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from purposeguard.adapters.dbt.manifest import Config, ManifestColumn, ManifestNode
-from purposeguard.adapters.tags import KEY, Revisions, Tag, field_tag_of, merge_file_tags, parts_of
+from purposeguard.adapters.tags import KEY, Revisions, Tag, make_field_tag, merge_file_tags, parts_of
 from purposeguard.containers import drop_none_values
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.vocabulary import find_nearest, is_text
@@ -127,7 +127,7 @@ def read_tag(
     """
     table, _, name = where.rpartition(".")
     try:
-        annotated = None if words is None else field_tag_of(revisions, parts_of(words), where)
+        annotated = None if words is None else make_field_tag(revisions, parts_of(words), where)
         by_file, by_meta = (drop_none_values({name: tag}) for tag in (stated, annotated))
         tag = merge_file_tags(revisions, file, [by_file], by_meta, table).get(name)
     except PurposeGuardError:

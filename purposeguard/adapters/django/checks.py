@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.db import connections
 
 from purposeguard.adapters.django.session import DIALECTS, HeldConnections
-from purposeguard.adapters.django.tags import TagFault, every_model, faults_of, unknown_settings, unmatched_entries
+from purposeguard.adapters.django.tags import TagFault, every_model, faults_of, find_unmatched_entries, unknown_settings
 
 
 def check_tags(app_configs: Iterable[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
@@ -29,7 +29,7 @@ def _of_models(held_connections: HeldConnections, app_configs: Iterable[AppConfi
     file = held_connections.guard.tags
     if labels is None:
         faults += unknown_settings()
-        faults += unmatched_entries(file) if file is not None else ()
+        faults += find_unmatched_entries(file) if file is not None else ()
     for model in every_model():
         if labels is None or model._meta.app_label in labels:
             faults.extend(faults_of(model, held_connections.decider.revisions, file))

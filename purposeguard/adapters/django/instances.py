@@ -291,7 +291,7 @@ class InstanceChecks:
             decider.report_read(demand.columns)
             use = decider.current_use(demand.kind, demand.tables)
             if use is not None:
-                self._check_row(field, tag, use, _row_contexts(field.model, instance, columns))
+                self._check_row(field, tag, use, _make_row_contexts(field.model, instance, columns))
 
     def _check_row(self, field: Any, tag: Tag, use: Use[Any], contexts: tuple[RowContext, ...]) -> None:
         name = f"{field.model._meta.db_table}.{field.column}"
@@ -391,7 +391,7 @@ def _is_module_of_models(frame: FrameType) -> bool:
     return isinstance(name, str) and name.startswith("django.db.models.")
 
 
-def _row_contexts(model: Model, instance: Any, columns: Columns) -> tuple[RowContext, ...]:
+def _make_row_contexts(model: Model, instance: Any, columns: Columns) -> tuple[RowContext, ...]:
     """Return the subjects and days of the row of an instance, one for each subject.
 
     Raises:

@@ -20,8 +20,8 @@ from purposeguard.adapters.tags import (
     Revisions,
     Tag,
     UndefinedName,
-    field_tag_of,
     hint_of,
+    make_field_tag,
     merge_file_tags,
     specs_of,
 )
@@ -170,7 +170,7 @@ def unknown_settings() -> Iterator[TagFault]:
             )
 
 
-def unmatched_entries(file: TagFile) -> Iterator[TagFault]:
+def find_unmatched_entries(file: TagFile) -> Iterator[TagFault]:
     """Yield a fault for each entry of `tags.toml` that matches no class or table, or names a field that it lacks.
 
     Entries of tables are only warned of, because other libraries may use databases too.
@@ -219,7 +219,7 @@ def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
         if not stated:  # The file is the only statement then: what does not exist carries no tag.
             raise
     if specs or stated:
-        own = drop_none_values({field.name: field_tag_of(revisions, specs, f"{label}.{field.name}")})
+        own = drop_none_values({field.name: make_field_tag(revisions, specs, f"{label}.{field.name}")})
         return merge_file_tags(revisions, file, stated, own, label)[field.name]
     if field.model._meta.label_lower in STRUCTURE:
         return Tag()

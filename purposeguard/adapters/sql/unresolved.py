@@ -109,12 +109,12 @@ class ReachableColumns:
         """
         folded = text.casefold()
         for name, view in self._views.items():
-            if _last_part(name) in folded:
+            if _get_last_part(name) in folded:
                 folded = f"{folded} {view.casefold()}"
         written = set(_WORD.findall(folded))
         named: list[str] = []
         for table in self._by_table:
-            name = _last_part(table)
+            name = _get_last_part(table)
             if name in written or (not name.isidentifier() and name in folded):
                 named.append(table)
         first = _WORD.search(folded)
@@ -130,5 +130,5 @@ class ReachableColumns:
         return tuple(fields)
 
 
-def _last_part(name: str) -> str:
+def _get_last_part(name: str) -> str:
     return name.rpartition(".")[2].casefold()

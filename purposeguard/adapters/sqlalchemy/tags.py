@@ -34,8 +34,8 @@ from purposeguard.adapters.tags import (
     Revisions,
     Tag,
     columns_of,
-    field_tag_of,
     hint_of,
+    make_field_tag,
     merge_file_tags,
     specs_of,
     to_field_tag,
@@ -166,7 +166,7 @@ class MappedTables:
                     if not is_observing:
                         raise
                     is_faulty = True
-                    by_name.setdefault(table.fullname, self._readable_columns_of(table, own, stated))
+                    by_name.setdefault(table.fullname, self._read_valid_columns(table, own, stated))
             tagged = drop_none_values(by_name)
             folded: dict[str, set[str]] = {}
             for name in tagged:
@@ -240,7 +240,7 @@ class MappedTables:
         for mapper in mappers:
             fields = self._file.find_class(mapper.class_.__module__, mapper.class_.__qualname__)
             for name, tag in fields.items() if fields else ():
-                for column in _columns_of_attribute(mapper, name):
+                for column in _iter_columns_of_attribute(mapper, name):
                     entries.setdefault(column.table, []).append({column.name: tag})
         return entries
 
@@ -274,7 +274,7 @@ class MappedTables:
             annotated.update(dict.fromkeys(specs, to_field_tag(Tag())))
         else:
             for name, own in specs.items():
-                annotated[name] = field_tag_of(self._revisions, own, f"{table.fullname}.{name}")
+                annotated[name] = make_field_tag(self._revisions, own, f"{table.fullname}.{name}")
         tags = self._merge(table, stated, annotated)
         if outside is None and any(specs.values()):
             _refuse_unsaid(table, mappers, {name: own or name in tags for name, own in specs.items()})
@@ -288,7 +288,7 @@ class MappedTables:
         tags = merge_file_tags(self._revisions, self._file, stated, drop_none_values(annotated), table.fullname)
         return pick_keys(tags, [*(column.name for column in table.columns), *tags])
 
-    def _readable_columns_of(
+    def _read_valid_columns(
         self, table: Table, mappers: Iterable[Mapper[Any]], stated: Iterable[Fields]
     ) -> Columns | None:
         """Return the tags that can be read of a table in which another tag has a fault; None if there are none."""
@@ -300,7 +300,7 @@ class MappedTables:
             name = column.name
             fields = [pick_keys(each, [name]) for each in stated]
             with suppress(*TAG_ERRORS):
-                own = field_tag_of(self._revisions, specs.get(name, ()), f"{table.fullname}.{name}")
+                own = make_field_tag(self._revisions, specs.get(name, ()), f"{table.fullname}.{name}")
                 tags.update(self._merge(table, fields, {name: own}))
         return Columns(drop_none_values(tags)) if tags else None
 
@@ -408,7 +408,7 @@ def _read_composite_annotation(
         yield from zip(columns, _split_composite(shape, len(columns), where), strict=True)
 
 
-def _columns_of_attribute(mapper: Mapper[Any], name: str) -> Iterator[Column[Any]]:
+def _iter_columns_of_attribute(mapper: Mapper[Any], name: str) -> Iterator[Column[Any]]:
     """Yield the columns of tables that an attribute of a mapped class stands for."""
     prop = mapper._props.get(name)
     parts: Iterable[Any] = prop.props if isinstance(prop, CompositeProperty) else (prop,)

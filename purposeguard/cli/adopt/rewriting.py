@@ -145,30 +145,30 @@ class _TagWriter(cst.CSTTransformer):
             return annotation.with_changes(
                 value=annotation.quote + self._module.code_for_node(inner) + annotation.quote
             )
-        if isinstance(annotation, cst.Subscript) and _last_name(annotation.value).endswith(_MAPPED_SUFFIX):
-            return _change_argument(annotation, self._tag(_first_argument(annotation), edit))
+        if isinstance(annotation, cst.Subscript) and _get_last_name(annotation.value).endswith(_MAPPED_SUFFIX):
+            return _change_argument(annotation, self._tag(_get_first_argument(annotation), edit))
         return annotation
 
     def _tag(self, annotation: cst.BaseExpression, edit: FieldEdit) -> cst.BaseExpression:
         """Add tags to an annotation: within qualifiers, and beside other metadata."""
         if isinstance(annotation, cst.Subscript):
-            name = _last_name(annotation.value)
+            name = _get_last_name(annotation.value)
             if name in QUALIFIERS:
-                return _change_argument(annotation, self._tag(_first_argument(annotation), edit))
+                return _change_argument(annotation, self._tag(_get_first_argument(annotation), edit))
             if name == "Annotated":
                 return annotation.with_changes(slice=_append_elements(annotation.slice, edit.tags))
         elements = [cst.SubscriptElement(cst.Index(annotation))]
         return cst.Subscript(cst.parse_expression(self._edit.annotated), _append_elements(elements, edit.tags))
 
 
-def _last_name(expression: cst.BaseExpression) -> str:
+def _get_last_name(expression: cst.BaseExpression) -> str:
     """Return the last name of a dotted name; empty for any other expression."""
     if isinstance(expression, cst.Attribute):
         return expression.attr.value
     return expression.value if isinstance(expression, cst.Name) else ""
 
 
-def _first_argument(subscript: cst.Subscript) -> cst.BaseExpression:
+def _get_first_argument(subscript: cst.Subscript) -> cst.BaseExpression:
     index = subscript.slice[0].slice
     return index.value if isinstance(index, cst.Index) else subscript
 
@@ -232,7 +232,7 @@ def _decorate(node: cst.FunctionDef, edit: FunctionEdit) -> cst.FunctionDef:
 
 def _is_registering(decorator: cst.BaseExpression) -> bool:
     name = decorator.func if isinstance(decorator, cst.Call) else decorator
-    return _last_name(name) in REGISTERING
+    return _get_last_name(name) in REGISTERING
 
 
 def _add_argument(call: cst.Call, keyword: str, value: cst.BaseExpression) -> cst.Call:

@@ -446,7 +446,7 @@ def is_mapped(cls: type) -> bool:
 def _find_owner(cls: type, name: str) -> type | None:
     """Return the base class that annotates or assigns a field; None if there is none."""
     for base in cls.__mro__[1:]:
-        if name in vars(base) or name in _annotations_of(base):
+        if name in vars(base) or name in _collect_annotations(base):
             return base
     return None
 
@@ -463,10 +463,10 @@ def _choose_form_of_statement(cls: type, name: str, statement: Statement) -> For
         is_plain = len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
         return "info" if is_plain and is_column else None
     annotation = statement.annotation
-    head = _head_of(annotation)
+    head = _get_head(annotation)
     if head.endswith("Mapped"):
         # SQLAlchemy looks up an `Annotated` of the application as a whole, so it must stay as it is.
-        if not _contains_annotated(_unwrap_mapped(_annotations_of(cls).get(name, object))):
+        if not _contains_annotated(_unwrap_mapped(_collect_annotations(cls).get(name, object))):
             return "mapped"
         return "info" if statement.value is None or is_column else None
     if is_taggable(cls):
@@ -479,7 +479,7 @@ def _has_metadata(statement: Statement) -> bool:
     """Return True if the annotation of a field, within qualifiers and `Mapped`, is an `Annotated[…]`."""
     expression: ast.expr | None = getattr(statement, "annotation", None)
     while isinstance(expression, ast.Subscript):
-        head = _head_of(expression)
+        head = _get_head(expression)
         if head == "Annotated":
             return True
         if head not in QUALIFIERS and not head.endswith("Mapped"):
@@ -490,21 +490,21 @@ def _has_metadata(statement: Statement) -> bool:
 
 def _is_column_call(value: ast.expr | None) -> bool:
     """Return True for a call that makes a column, and whose `info` can be changed."""
-    if not isinstance(value, ast.Call) or _head_of(value.func) not in _COLUMN_CALLS:
+    if not isinstance(value, ast.Call) or _get_head(value.func) not in _COLUMN_CALLS:
         return False
     return all(keyword.arg != "info" or isinstance(keyword.value, ast.Dict) for keyword in value.keywords)
 
 
-def _head_of(expression: ast.expr) -> str:
+def _get_head(expression: ast.expr) -> str:
     """Return the last name before the brackets of an annotation: `Mapped` of `orm.Mapped[str]`."""
     match expression:
         case ast.Subscript(value=value):
-            return _head_of(value)
+            return _get_head(value)
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return name
         case ast.Constant(value=str(text)):
             try:
-                return _head_of(ast.parse(text.strip(), mode="eval").body)
+                return _get_head(ast.parse(text.strip(), mode="eval").body)
             except SyntaxError:
                 return ""
         case _:
@@ -519,13 +519,13 @@ class _UnresolvedAnnotation(Exception):
 
 
 @functools.cache
-def _statements_of(owner: type) -> dict[str, Any]:
+def _collect_statements(owner: type) -> dict[str, Any]:
     return {each.name: each for each in iter_attributes(owner)} if can_have_statements(owner) else {}
 
 
-def _annotations_of(owner: type) -> dict[str, Any]:
+def _collect_annotations(owner: type) -> dict[str, Any]:
     """Return the annotations in the body of a class, resolved."""
-    return {name: each.annotation for name, each in _statements_of(owner).items()}
+    return {name: each.annotation for name, each in _collect_statements(owner).items()}
 
 
 def _read_specs(cls: type, name: str) -> Iterator[OneSpec]:
@@ -536,7 +536,7 @@ def _read_specs(cls: type, name: str) -> Iterator[OneSpec]:
         PurposeGuardError: Something that seems to be meant as a tag is none.
     """
     for owner in cls.__mro__:
-        statement = _statements_of(owner).get(name)
+        statement = _collect_statements(owner).get(name)
         specs: list[OneSpec] = list(external_tags_of(owner).get(name, ()))
         if statement is not None:
             if statement.missing:

@@ -84,17 +84,17 @@ class NoticeRelations:
         key = self.key(column, term)
         return _join_keys({key} | self._of.get(key, set()))
 
-    def of_observed(self, uses: Iterable[ObservedUse]) -> str:
+    def find_keys_of_observed(self, uses: Iterable[ObservedUse]) -> str:
         """Return the keys of observed uses: of their sources, purposes and channels, but not of what is granted."""
         keys: set[str] = set()
         for use in uses:
-            keys |= self._keys_of("source", use.key.source, {"source"})
-            keys |= self._keys_of("purpose", use.key.purpose, {"grant", "family"})
-            keys |= self._keys_of("family", use.key.purpose)
-            keys |= self._keys_of("channel", use.key.channel)
+            keys |= self._find_keys("source", use.key.source, {"source"})
+            keys |= self._find_keys("purpose", use.key.purpose, {"grant", "family"})
+            keys |= self._find_keys("family", use.key.purpose)
+            keys |= self._find_keys("channel", use.key.channel)
         return _join_keys(keys)
 
-    def _keys_of(self, column: MapColumn, term: str, wider: Container[MapColumn] = ()) -> set[str]:
+    def _find_keys(self, column: MapColumn, term: str, wider: Container[MapColumn] = ()) -> set[str]:
         """Return the key of a term, if the notice has it, and of the terms in some columns that it belongs to."""
         key = self._keys.get((column, term))
         if key is None:

@@ -85,11 +85,11 @@ def check_root_urls() -> None:
     for route, view in iter_views(resolver.url_patterns, ""):
         for method in METHODS:
             block = find_block(guard, name_route(method, route), find_stated(view, method))
-            if block is not None and _answers(view, method):
+            if block is not None and _can_answer(view, method):
                 block.stated.get_handle_at(get_site(block))
 
 
-def _answers(view: Any, method: str) -> bool:
+def _can_answer(view: Any, method: str) -> bool:
     """Return False if a view certainly has no code for a method."""
     actions: dict[str, str] | None = getattr(view, "actions", None)
     if actions is not None:

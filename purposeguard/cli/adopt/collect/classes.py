@@ -13,7 +13,7 @@ from typing import Any, Final
 import typing_extensions
 from pydantic import BaseModel
 
-from purposeguard.adapters.tags import OneSpec, field_tag_of, specs_of
+from purposeguard.adapters.tags import OneSpec, make_field_tag, specs_of
 from purposeguard.adoption.catalog import FoundClass, FoundField
 from purposeguard.cli.adopt.collect.types import TypeFacts, read_model_field, read_type
 from purposeguard.errors import UnknownSource, UnlabelledData, on_one_line
@@ -175,4 +175,4 @@ def read_tag(notice: Notice, specs: Iterable[OneSpec], where: str) -> FieldTag |
         for each in spec if isinstance(spec, Label) else (spec,):
             is_source = isinstance(each, TermMeta) and each is not NotPersonal
             parts.append(notice.source(each.clause) if is_source else each)  # type: ignore[union-attr]  # A source has it.
-    return field_tag_of(notice, parts, where)
+    return make_field_tag(notice, parts, where)
