@@ -27,6 +27,7 @@ from purposeguard.adapters.django.session import HeldConnections
 from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation, SubjectViolation
+from purposeguard.runtime.entry_point import EntryPoint
 from tests.support import RecordingReads
 
 pytestmark = pytest.mark.usefixtures("shop", "checked")
@@ -213,11 +214,25 @@ def test_a_field_whose_reading_was_reported_before_is_checked(reads: RecordingRe
         customer = model().objects.order_by("id").first()
         reads.clear()
         assert customer.last_scan == customer.last_scan == "2026-05-02"
-    assert reads.reads == [(SCAN, "look")] * 2
+    assert reads.reads == [(SCAN, "look")]
     assert customer.last_scan == "2026-05-02"
-    assert reads.reads[2:] == [(SCAN, None)]
+    assert reads.reads[1:] == [(SCAN, None)]
     with guard.purpose(tm.RenewalGuidance, mode="enforce"), pytest.raises(PurposeViolation):
         customer.last_scan  # noqa: B018
+
+
+def test_a_field_counts_once_for_all_objects_of_a_use_and_entry_point(reads: RecordingReads) -> None:
+    def scan_all() -> list[str]:
+        return [customer.last_scan for customer in model().objects.order_by("id")]
+
+    for _ in range(2):
+        with guard.purpose(tm.ProductProvision, activity="look", mode="observe"):
+            reads.clear()
+            assert len(scan_all()) == len(scan_all()) == 2
+            assert reads.reads.count((SCAN, "look")) == 1
+            with EntryPoint.route("GET", "/"):
+                scan_all()
+            assert reads.reads.count((SCAN, "look")) == 2
 
 
 def test_what_was_observed_outside_any_purpose_is_refused_after_an_activity_that_enforces(

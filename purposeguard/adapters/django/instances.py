@@ -26,6 +26,7 @@ from purposeguard.adapters.tags import TAG_ERRORS, Columns, Tag
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.immutable import Immutable
 from purposeguard.policy.row_context import RowContext
+from purposeguard.runtime.entry_point import current_entry_point
 from purposeguard.runtime.use import Use, is_ambient_here, is_owner_running
 from purposeguard.values.markers import Collected, Ended
 from purposeguard.values.rows import LONG_AGO, qualify_subject
@@ -53,15 +54,17 @@ _ACCESSORS: Final = frozenset(
 class LoadedValues(Immutable):
     """The use for which the values of an instance were loaded, and the values that the application has set since."""
 
-    __slots__ = ("changed", "use")
+    __slots__ = ("changed", "reported", "use")
 
     use: object
     """The use; None if there was none, which was only observed."""
     changed: frozenset[str]
     """The attributes that the application has set."""
+    reported: set[tuple[_CheckedRead, str | None]]
+    """The reads under this use that observers know of, each with its entry point."""
 
     def __init__(self, use: object = _UNKNOWN, changed: frozenset[str] = frozenset()) -> None:
-        self._fill(use=use, changed=changed)
+        self._fill(use=use, changed=changed, reported=set())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LoadedValues, (_UNKNOWN, self.changed)  # In another process, each read is checked.
@@ -243,7 +246,7 @@ class InstanceChecks:
         use: Any = loaded.use
         engine = self._decider.engine
         is_same_use = self._innermost() is use and is_ambient_here(use)
-        if is_same_use and not engine.observers.read:
+        if is_same_use and (not engine.observers.read or (descriptor, current_entry_point()) in loaded.reported):
             return
         field = descriptor.field
         if field.attname in loaded.changed or _is_internal(sys._getframe(2)):
@@ -251,8 +254,7 @@ class InstanceChecks:
         is_same_use = is_same_use or self._is_same_use(use)
         demand = descriptor.demand
         if is_same_use and demand is not None:  # The statement was decided for this use.
-            if demand.columns:
-                engine.report_read(demand.columns, None if use is None else use.activity)
+            self._report_read(descriptor, demand, loaded)
             return
         try:
             columns, tag = self._find_tag(field)
@@ -262,12 +264,20 @@ class InstanceChecks:
             raise
         demand = descriptor.demand = _make_demand(field, tag)
         if is_same_use:
-            self._decider.report_read(demand.columns)
+            self._report_read(descriptor, demand, loaded)
         elif demand.is_personal:
             try:
                 self._check_value(field, instance, columns, tag, demand)
             except UnlabelledData as error:
                 self._decider.refuse_unresolved(error, f"read of {field.model._meta.label}.{field.name}")
+
+    def _report_read(self, descriptor: _CheckedRead, demand: Demand, loaded: LoadedValues) -> None:
+        """Report a read under the use for which the value was loaded, once for all objects of a use and entry point."""
+        use: Any = loaded.use
+        if demand.columns:
+            self._decider.engine.report_read(demand.columns, None if use is None else use.activity)
+        if use is not None:
+            loaded.reported.add((descriptor, current_entry_point()))
 
     def _is_same_use(self, use: object) -> bool:
         """Return True if the use under way, or None if there is none, is the one for which a value was loaded.

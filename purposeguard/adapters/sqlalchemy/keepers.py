@@ -14,7 +14,8 @@ from sqlalchemy.orm import Mapper
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sqlalchemy.requirements import Requirements
 from purposeguard.adapters.sqlalchemy.tags import MappedTables
-from purposeguard.runtime.use import Use, is_owner_running
+from purposeguard.runtime.entry_point import current_entry_point
+from purposeguard.runtime.use import Use, is_ambient_here, is_owner_running
 
 KEEPER: Final = "purposeguard_keeper"
 """The attribute of a guarded session, and of the state of an object that left it, that holds the keeper."""
@@ -68,12 +69,14 @@ REPORTING_WATCHES: Final[weakref.WeakValueDictionary[int, Any]] = weakref.WeakVa
 class LoadedPurpose:
     """The purpose for which a session loaded its objects from one engine; None for no purpose."""
 
-    __slots__ = ("checked", "innermost", "keeps_other_values", "purpose", "use", "watch")
+    __slots__ = ("checked", "innermost", "keeps_other_values", "purpose", "reported", "use", "watch")
 
     keeps_other_values: bool
     """True if objects may hold values that were loaded for other purposes. In observe mode nothing is forgotten."""
     checked: set[tuple[Mapper[Any], str]]
     """The attributes that were checked for the present purpose since, if `keeps_other_values` is True."""
+    reported: set[tuple[Mapper[Any], str, str | None]]
+    """The attributes whose reads under `use` were reported to observers, each with the entry point of the read."""
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class LoadedPurpose:
         self.purpose = purpose
         self.keeps_other_values = keeps_other_values
         self.checked = set()
+        self.reported = set()
 
     @property
     def checks_each_read(self) -> bool:
@@ -129,6 +133,7 @@ class LoadedPurpose:
         elif use is self.use:
             return False
         self.use = use
+        self.reported = set()
         before, self.purpose = self.purpose, self._purpose_of(use)
         if self.purpose == before:
             return False
@@ -148,7 +153,7 @@ class LoadedPurpose:
 class Keeper:
     """The purposes for which a session loaded its objects, by engine."""
 
-    __slots__ = ("entries", "innermost", "session_id", "use")
+    __slots__ = ("entries", "innermost", "reporting_use", "session_id", "use")
 
     def __init__(self, entries: tuple[LoadedPurpose, ...] = (), session_id: int | None = None) -> None:
         """Create a keeper.
@@ -162,10 +167,28 @@ class Keeper:
         self._prepare_fast_path()
 
     def _prepare_fast_path(self) -> None:
-        """Set `innermost` and `use`, by which a read is checked quickly if the session has one engine."""
-        is_quick = len(self.entries) == 1 and not self.entries[0].checks_each_read
-        self.use = self.entries[0].use if is_quick else None
+        """Set the attributes by which a read is checked quickly if the session has one engine.
+
+        Observers are told of each read until they know of it, so `use` is None then.
+        """
+        entry = self.entries[0] if len(self.entries) == 1 and not self.entries[0].keeps_other_values else None
+        self.reporting_use = None if entry is None else entry.use
+        self.use = None if entry is None or entry.checks_each_read else entry.use
         self.innermost: Callable[[], object] = self.entries[0].innermost if self.entries else _nobody
+
+    def has_reported(self, state: Any, key: str) -> bool:
+        """Return True if observers know that the use and entry point under way read an attribute.
+
+        An attribute is reported once for all objects that the session loaded for the use.
+        """
+        use = self.reporting_use
+        return (
+            use is not None
+            and self.innermost() is use
+            and state.session_id == self.session_id
+            and is_ambient_here(use)
+            and (state.mapper, key, current_entry_point()) in self.entries[0].reported
+        )
 
     def entry_of(self, watch: Watch) -> LoadedPurpose:
         """Return the entry of an engine, which is added if there is none."""

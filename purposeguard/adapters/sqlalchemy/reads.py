@@ -26,6 +26,7 @@ from purposeguard.adapters.sqlalchemy.keepers import (
 from purposeguard.adapters.sqlalchemy.requirements import Requirements
 from purposeguard.containers import intersect, omit_keys
 from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.runtime.entry_point import current_entry_point
 from purposeguard.runtime.use import is_ambient_here
 from purposeguard.values.plan import RAW_DICT
 from purposeguard.values.pydantic import report_refusal
@@ -47,7 +48,8 @@ def check_read(instance: Any, state: Any, key: str, keeper: Keeper | None) -> No
         UnlabelledData: its row must be loaded again, and the object has left its session.
     """
     if state.obj() is instance:
-        _check_own_value(state, key, keeper)
+        if keeper is None or not keeper.has_reported(state, key) or key not in _values_of(state):
+            _check_own_value(state, key, keeper)
         return
     # A shallow copy shares the state of the object, which does not describe the values of the copy.
     for entry in list_entries(state, keeper):
@@ -89,6 +91,9 @@ def _decide_read(entry: LoadedPurpose, state: Any, key: str, *, with_rows: bool 
 def _report_read(entry: LoadedPurpose, state: Any, key: str) -> None:
     """Report to the observers that an attribute is read."""
     _report_read_to(entry.watch, state, key)
+    has_observers = bool(entry.watch.decider.engine.observers.read)
+    if has_observers and entry.use is not None and entry.current_use() is entry.use:
+        entry.reported.add((state.mapper, key, current_entry_point()))
 
 
 def _report_read_to(watch: Watch, state: Any, key: str) -> None:
@@ -105,8 +110,10 @@ def _check_own_value(state: Any, key: str, keeper: Keeper | None) -> None:
     if _is_changed(state, key):
         return  # The application set the value.
     if own is not None:
+        is_reported = own.has_reported(state, key)
         for entry in own.entries_about(state.mapper):
-            _report_read(entry, state, key)
+            if not is_reported:
+                _report_read(entry, state, key)
             _check_attached(state, key, state.session, entry)
         own.session_id = state.session_id
         state.purposeguard_keeper = own

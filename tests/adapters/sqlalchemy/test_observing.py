@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
@@ -353,6 +353,30 @@ def test_attributes_are_reported_when_they_are_read_and_under_which_activity(sho
             with guard.purpose(tm.ProductProvision, activity="without a session"):
                 assert customer.email == "e1"
             assert reads.reads == [(EMAIL, "without a session")]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_an_attribute_counts_once_for_all_objects_of_a_use_and_entry_point(
+    shared: Shop, mode: Literal["enforce", "observe"]
+) -> None:
+    reads = RecordingReads()
+    guard = Guard(tm.NOTICE, mode=mode, observers=[reads])
+    with GuardedSession(shared.guarded(guard, not_personal=[])) as session:
+
+        def read_all() -> list[str]:
+            return [customer.email for customer in session.scalars(sa.select(Customer))]
+
+        for _ in range(2):
+            reads.clear()
+            with guard.purpose(tm.ProductProvision, activity="show"):
+                assert len(read_all()) > 1
+                read_all()
+                assert reads.reads == [(EMAIL, "show")]
+                with EntryPoint.route("GET", "/customers"):
+                    read_all()
+                assert reads.reads == [(EMAIL, "show")] * 2
+    with guard.purpose(tm.TrafficAnalysis, mode="enforce"), pytest.raises(PurposeViolation):
+        read_all()
 
 
 def test_columns_that_are_selected_beside_objects_are_reported_at_once(
