@@ -1,4 +1,4 @@
-"""What pytest loads of purposeguard: the options of its plugin.
+"""What pytest loads of purposeguard: the options of its plugin, and hooks that let tests run for their purposes.
 
 It stands beside the package, for whatever lies inside loads the core with it. pytest loads this in every run where the
 library is installed, also in those that ask for nothing, and before a coverage tool begins to measure.
@@ -7,6 +7,9 @@ library is installed, also in those that ask for nothing, and before a coverage 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -67,3 +70,48 @@ def pytest_configure(config: pytest.Config) -> None:
     from purposeguard.testing.plugin import Session  # noqa: PLC0415  # loads the core
 
     config.pluginmanager.register(Session(config, mutates=mutates), NAME)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the test run at its entry point, and for the purpose that `purposes.toml` states for it."""
+    is_watched = item.config.pluginmanager.has_plugin(NAME)
+    if is_watched or _is_loaded():
+        from purposeguard.integrations.pytest import enter_test  # noqa: PLC0415  # loads the core
+
+        enter_test(item, always=is_watched)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> None:
+    """Regard guards that an earlier fixture has created."""
+    if _is_loaded():
+        from purposeguard.integrations.pytest import enter_new_purposes  # noqa: PLC0415  # loads the core
+
+        enter_new_purposes(request.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Regard guards that a fixture has created, and let a coroutine run for the purpose."""
+    if _is_loaded():
+        from purposeguard.integrations.pytest import enter_call  # noqa: PLC0415  # loads the core
+
+        enter_call(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Leave the purpose and the entry point after the fixtures."""
+    try:
+        return (yield)
+    finally:
+        if _is_loaded():
+            from purposeguard.integrations.pytest import leave_test  # noqa: PLC0415  # loads the core
+
+            leave_test(item.config)
+
+
+def _is_loaded() -> bool:
+    """Return True if the tests have loaded the library. Without it there is no guard that states a purpose."""
+    return "purposeguard.guard" in sys.modules

@@ -19,11 +19,15 @@ from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import list_members
+from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher, notice_key
 
 MOST_NOTICES: Final = 300
 """Revisions that are recorded; generated tests may make any number."""
+
+_NAME_OF_TESTS: Final = EntryPoint.test("").name
+"""The beginning of the names of activities that `purposes.toml` states for tests."""
 
 _MOST_YOUNG: Final = 20
 """Guards kept until their test ends, when all their declarations are there."""
@@ -64,10 +68,14 @@ class Records:
         """Record what a guard's code declares: activities, access functions, and the cells that count.
 
         `notice`: the one that the guard was made with; a test may have replaced it. `is_test`: whether a module holds
-        tests, whose declarations do not count.
+        tests, whose declarations do not count. Purposes that `purposes.toml` states for tests do not count either.
         """
         key = notice_key(notice)
-        activities = [activity for activity in guard.activities if not is_test(activity.module)]
+        activities = [
+            activity
+            for activity in guard.activities
+            if not (is_test(activity.module) or activity.name.startswith(_NAME_OF_TESTS))
+        ]
         accesses = [access for access in guard.accesses if not is_test(access.module)]
         if not (activities or accesses):
             return

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from purposeguard.extras import Needs
-from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.testing import watching
 from purposeguard.testing._mutation import Mutation, Mutator, find_consulting_tests
 from purposeguard.testing._report import Collector, CoverageReport
@@ -55,11 +54,10 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Attribute decisions to this test, and make it an entry point."""
+        """Attribute decisions to this test."""
         self._collector.begin(item.nodeid)
         try:
-            with EntryPoint.test(_name_without_parameters(item)):
-                return (yield)
+            return (yield)
         finally:
             self._collector.end()
 
@@ -190,9 +188,3 @@ class Session:
             terminalreporter.line(
                 f"FAIL: cells exercised: {percent}, and at least {least:g} % were asked for", red=True
             )
-
-
-def _name_without_parameters(item: pytest.Item) -> str:
-    """Return the id of a test without its parameters, which may be personal data."""
-    original: str | None = getattr(item, "originalname", None)
-    return item.nodeid if original is None else item.nodeid.removesuffix(item.name) + original

@@ -39,6 +39,7 @@ NOT_PERSONAL: Final = "not-personal"
 UNDECIDED: Final = "undecided"
 DECIDED: Final = "1.1(b)"
 """The source of undecided fields when they are enforced."""
+ENFORCING: Final = ("-p", "_purposeguard_pytest", "-p", "enforced_purposes")
 PIP: Final = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 _CLOCK_TIME: Final = re.compile(rb"\d{1,2}:\d\d(:\d\d(\.\d+)?)?([^\w<]{1,3}[AP]M)?")
 # Bodies are compared themselves; the length of a compressed one depends on its random values.
@@ -283,7 +284,7 @@ class Adoption:
                 **({"ADOPT_SEED": "1"} if seeded else {}),
             }
             command = [str(self._python), "-m", "pytest", "-q", "-p", "recorded_responses", "-p", "no:cacheprovider"]
-            command += ["-W", "ignore", "--tb=short", *(["-p", "enforced_purposes"] if name == "enforced" else [])]
+            command += ["-W", "ignore", "--tb=short", *(ENFORCING if name == "enforced" else ())]
             command += [*self._app.options, *(chosen or paths)]
             if observed:
                 adopt = [str(self._python), "-m", "purposeguard", "adopt", "run", "--directory", str(self._privacy)]

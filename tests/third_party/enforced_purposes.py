@@ -1,8 +1,8 @@
 """A pytest plugin that enforces the files of a privacy directory in an application that does not know the library.
 
-`adoption.py` loads it. `ADOPT_PRIVACY` names the directory. Tests use the database themselves, so each test runs for
-the purpose that `purposes.toml` states for `test …`, and each migration for that of `command upgrade`. These are the
-changes to the configuration of the tests.
+`adoption.py` loads it. `ADOPT_PRIVACY` names the directory. Tests use the database themselves, so the library's plugin
+runs each test for the purpose that `purposes.toml` states for `test …`. Each migration runs for that of `command
+upgrade`. These are the changes to the configuration of the tests.
 `ADOPT_REFUSALS` gets the number of refusals by entry point and reason.
 """
 
@@ -15,9 +15,6 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
-
-import pytest
-from _pytest import runner
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.guard import Guard
@@ -63,14 +60,6 @@ def _observe_migrations(command: ModuleType) -> None:
 
 IMPORT_HOOKS.add("alembic.command", _observe_migrations)
 observe_libraries(_guard)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run each test, with its fixtures, for its purpose. A wrapper would hold the purpose in a suspended generator."""
-    entry_point = EntryPoint.test(item.nodeid)
-    with entry_point, find_block(_guard, entry_point.name) or contextlib.nullcontext():
-        return runner.pytest_runtest_protocol(item, nextitem)
 
 
 def pytest_sessionfinish() -> None:
