@@ -78,7 +78,7 @@ def _uses(times: int) -> list[TimedRow]:
 
 
 def _records(times: int) -> list[TimedRow]:
-    plain, masked = (logging.Logger("benchmark") for _ in range(2))  # noqa: LOG001
+    plain, masked = (logging.Logger("benchmark") for _ in range(2))  # noqa: LOG001  # Loggers outside the hierarchy.
     for logger, filters in ((plain, []), (masked, [Masking()])):
         handler = Written()
         for each in filters:

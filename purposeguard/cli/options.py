@@ -56,7 +56,8 @@ Imports = Annotated[
     list[str] | None, typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")]
-Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file would change.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the proposals, and write no file.")]
 TableOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 TextsOption = Annotated[bool, typer.Option("--text", help="Show what the notice itself says there, in full.")]
 TextOption = Annotated[TextFormat, typer.Option("--format", help="How to print it.")]

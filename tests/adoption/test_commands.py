@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,17 +54,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def read_json(*arguments: str) -> dict[str, object]:
+def read_json(*arguments: str) -> dict[str, Any]:
     result = run("adopt", *arguments, "--format", "json")
     assert result.exit_code == 0, result.output
-    data: dict[str, object] = json.loads(result.stdout)
+    data: dict[str, Any] = json.loads(result.stdout)
     return data
 
 
 @pytest.mark.usefixtures("project")
 def test_evidence_shows_who_reads_what_and_if_that_is_permitted() -> None:
     data = read_json("evidence")
-    uses = [(use["entry_point"], use["source"], use["fields"], use["judgment"], use["times"]) for use in data["uses"]]  # type: ignore[attr-defined]
+    uses = [(use["entry_point"], use["source"], use["fields"], use["judgment"], use["times"]) for use in data["uses"]]
     assert uses == [
         ("GET /everything", "1.1(a)", ["users.name"], "no purpose", 1),
         ("GET /everything", "3.1", ["letters.name"], "no purpose", 1),
@@ -80,14 +81,14 @@ def test_evidence_shows_who_reads_what_and_if_that_is_permitted() -> None:
     assert "users.device" in table
     assert "/everything" not in table
     denied = read_json("evidence", "--denied")["uses"]
-    assert [use["judgment"] for use in denied] == ["no purpose"] * 3 + ["unresolved", "not permitted"]  # type: ignore[attr-defined]
+    assert [use["judgment"] for use in denied] == ["no purpose"] * 3 + ["unresolved", "not permitted"]
 
 
 def test_counters_of_several_files_are_added(project: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite"
     EvidenceFile(other).add({read_key("GET /mails/{id}", "1.1(a)"): 37})
     data = read_json("evidence", "--evidence", str(other), "--evidence", str(project / "evidence.sqlite"))
-    times = {use["entry_point"]: use["times"] for use in data["uses"]}  # type: ignore[attr-defined]
+    times = {use["entry_point"]: use["times"] for use in data["uses"]}
     assert times["GET /mails/{id}"] == 42
 
 
@@ -104,13 +105,13 @@ def test_proposals_are_written_and_the_file_keeps_its_comments(project: Path) ->
     assert "GET /odd" in result.stdout
     assert run("adopt", "propose").exit_code == 0
     assert (project / "purposes.toml").read_text("utf-8") == text
-    uses = {use["entry_point"]: use for use in read_json("evidence")["uses"]}  # type: ignore[attr-defined]
+    uses = {use["entry_point"]: use for use in read_json("evidence")["uses"]}
     assert uses["GET /mails/{id}"]["judgment"] == "permitted"  # It is judged by the purpose that is stated now.
 
 
 def test_a_dry_run_writes_nothing(project: Path) -> None:
     data = read_json("propose", "--dry-run")
-    assert [row["entry_point"] for row in data["proposed"]] == ["GET /mails/{id}"]  # type: ignore[attr-defined]
+    assert [row["entry_point"] for row in data["proposed"]] == ["GET /mails/{id}"]
     assert data["forbidden"] == [
         {"entry_point": "GET /everything", "sources": ["1.1(a)", "3.1"], "without": ["1.1(a)", "3.1"]}
     ]
@@ -119,8 +120,8 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
 
 def test_status_measures_the_progress_and_lists_new_violations(project: Path) -> None:
     data = read_json("status")
-    assert [(part["done"], part["total"]) for part in data["progress"]] == [(1, 2), (1, 4), (1, 4), (0, 4)]  # type: ignore[attr-defined]
-    assert len(data["new"]) == 4  # type: ignore[arg-type]
+    assert [(part["done"], part["total"]) for part in data["progress"]] == [(1, 2), (1, 4), (1, 4), (0, 4)]
+    assert len(data["new"]) == 4
     assert run("adopt", "status", "--new").exit_code == 1
     assert run("adopt", "status", "--fail-under", "1").exit_code == 1
     assert run("adopt", "status", "--fail-under", "0").exit_code == 0
@@ -145,9 +146,9 @@ def test_the_baseline_is_a_ratchet(project: Path) -> None:
     assert run("adopt", "status", "--new").exit_code == 1
     (project / "baseline.toml").write_text(baseline.replace("2099-01-01", "2020-01-01", 1), "utf-8")
     data = read_json("status")
-    assert (len(data["expired"]), len(data["new"])) == (1, 2)  # type: ignore[arg-type]
+    assert (len(data["expired"]), len(data["new"])) == (1, 2)
     (project / "evidence.sqlite").unlink()
-    assert len(read_json("status")["obsolete"]) == 4  # type: ignore[arg-type]
+    assert len(read_json("status")["obsolete"]) == 4
 
 
 @pytest.mark.parametrize("command", ["evidence", "propose"])
@@ -194,7 +195,7 @@ def test_a_command_is_run_in_observe_mode_and_its_exit_code_kept(project: Path, 
     observed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (observed.stdout, observed.returncode) == ("scan\nscan\n", 7), observed.stderr
     assert "events were added" in observed.stderr
-    uses = {use["entry_point"]: use for use in read_json("evidence")["uses"]}  # type: ignore[attr-defined]
+    uses = {use["entry_point"]: use for use in read_json("evidence")["uses"]}
     assert uses["job nightly"]["judgment"] == "not permitted"
     assert uses["job nightly"]["denials"] == {"grant": 2}
     assert project.is_dir()

@@ -251,7 +251,7 @@ class UnmarkedOpen(Unmarked):
 
 
 class UnmarkedComputed(Unmarked):
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties.
     @property
     def rows(self) -> Any:
         return SOURCE[OWN]

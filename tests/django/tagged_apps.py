@@ -26,17 +26,17 @@ settings.configure(
 django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402  # after the set-up
-from django.core.checks import run_checks  # noqa: E402
+from django.core.checks import run_checks  # noqa: E402  # after the set-up
 
-from purposeguard.errors import PurposeGuardError  # noqa: E402
+from purposeguard.errors import PurposeGuardError  # noqa: E402  # after the set-up
 
 if __name__ == "__main__":
     for message in run_checks(tags=["purposeguard"]):
-        print(message.id, message.msg)  # noqa: T201
+        print(message.id, message.msg)  # noqa: T201  # The test reads the output.
     call_command("migrate", verbosity=0)
     with guard.purpose(tm.RenewalGuidance):
         for name in ("email", "last_login", "first_name"):
             try:
-                print(name, list(User.objects.values_list(name, flat=True)))  # noqa: T201
+                print(name, list(User.objects.values_list(name, flat=True)))  # noqa: T201  # The test reads the output.
             except PurposeGuardError as error:
-                print(name, type(error).__name__)  # noqa: T201
+                print(name, type(error).__name__)  # noqa: T201  # The test reads the output.

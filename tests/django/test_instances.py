@@ -91,7 +91,7 @@ def test_a_value_is_read_for_the_purpose_of_the_reader() -> None:
         with guard.purpose(tm.ProductProvision):
             assert customer.last_scan == "2026-05-02"
     with pytest.raises(PurposeMissing, match="read of an object of `django_shop_customer`"):
-        customer.email  # noqa: B018
+        customer.email  # noqa: B018  # The read is the test.
     assert customer.id == customer.pk  # The key is not personal.
 
 
@@ -135,7 +135,7 @@ def test_values_that_the_application_sets_are_its_own() -> None:
         customer.refresh_from_db()
         assert customer.last_scan == "2026-06-01"
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
-        customer.last_scan  # noqa: B018
+        customer.last_scan  # noqa: B018  # The read is the test.
     made = model()(name="Yuki", email="yuki@example.org")
     made.save()
     assert made.name == "Yuki"
@@ -170,7 +170,7 @@ def test_a_value_that_is_loaded_again_is_of_that_purpose() -> None:
             restricted.refresh_from_db(fields=["last_scan"])
             assert restricted.last_scan == "2026-05-02"
         with pytest.raises(PurposeViolation):
-            restricted.last_scan  # noqa: B018
+            restricted.last_scan  # noqa: B018  # The read is the test.
 
 
 def test_an_iterator_that_goes_on_under_another_purpose_is_checked() -> None:
@@ -191,12 +191,12 @@ def test_an_iterator_that_goes_on_under_another_purpose_is_checked() -> None:
             customer = next(iterator)
             assert customer.email == "ren@example.org"
             with pytest.raises(PurposeViolation):
-                customer.last_scan  # noqa: B018
+                customer.last_scan  # noqa: B018  # The read is the test.
     unfinished = customers.iterator()
     with guard.purpose(tm.ProductProvision):
         next(unfinished)
     with pytest.raises(PurposeMissing):
-        next(unfinished).email  # noqa: B018
+        next(unfinished).email  # noqa: B018  # The read is the test.
 
 
 def test_what_is_loaded_into_an_instance_of_the_application_is_checked() -> None:
@@ -206,7 +206,7 @@ def test_what_is_loaded_into_an_instance_of_the_application_is_checked() -> None
         assert made.last_scan == "2026-05-02"
     assert made.email == "own"
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
-        made.last_scan  # noqa: B018
+        made.last_scan  # noqa: B018  # The read is the test.
 
 
 def test_a_field_whose_reading_was_reported_before_is_checked(reads: RecordingReads) -> None:
@@ -218,7 +218,7 @@ def test_a_field_whose_reading_was_reported_before_is_checked(reads: RecordingRe
     assert customer.last_scan == "2026-05-02"
     assert reads.reads[1:] == [(SCAN, None)]
     with guard.purpose(tm.RenewalGuidance, mode="enforce"), pytest.raises(PurposeViolation):
-        customer.last_scan  # noqa: B018
+        customer.last_scan  # noqa: B018  # The read is the test.
 
 
 def test_a_field_counts_once_for_all_objects_of_a_use_and_entry_point(reads: RecordingReads) -> None:
@@ -256,12 +256,12 @@ def test_the_subject_of_the_row_counts() -> None:
         with guard.purpose(tm.RenewalGuidance):
             assert ren.email == "ren@example.org"
             with pytest.raises(SubjectViolation):
-                aiko.email  # noqa: B018
+                aiko.email  # noqa: B018  # The read is the test.
             with pytest.raises(SubjectViolation):
-                without_key.email  # noqa: B018
+                without_key.email  # noqa: B018  # The read is the test.
             vars(without_key).pop("id")
             with pytest.raises(UnlabelledData, match=r"customer\.id` is marked and was not loaded"):
-                without_key.email  # noqa: B018
+                without_key.email  # noqa: B018  # The read is the test.
     finally:
         governance.lift(restriction)
 
@@ -356,6 +356,6 @@ def test_descriptors_of_files_and_foreign_keys_stay_what_they_are(checked: HeldC
     descriptor: Any = Letter.scan
     assert descriptor.field.name == "scan"
     with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="the table of no installed model"):
-        letter.scan  # noqa: B018
+        letter.scan  # noqa: B018  # The read is the test.
     with guard.purpose(tm.RenewalGuidance, activity="look", mode="observe"):
         assert letter.scan.name == "a.txt"

@@ -96,7 +96,7 @@ RUN: dict[str, tuple[Attempt, str | None]] = {
         NAME,
     ),
     "a percent sign": (_execute("SELECT name FROM django_shop_customer WHERE name LIKE 'Ren%' -- 100 %"), NAME),
-    "a statement that is no text": (_execute(b"SELECT name FROM django_shop_customer"), NAME),  # type: ignore[arg-type]
+    "a statement that is no text": (_execute(b"SELECT name FROM django_shop_customer"), NAME),  # type: ignore[arg-type]  # A mistake.
     "a procedure": (_on_cursor(lambda cursor: cursor.callproc("lower", ["A"])), NAME),
     "another method of the driver": (_on_cursor(lambda cursor: hasattr(cursor, "copy")), NAME),
     "dumped data": (_dumped, SECONDS),
@@ -238,7 +238,7 @@ def _browse(_: Any) -> list[tuple[int, str]]:
 def test_staff_log_in_change_data_and_log_out(tagged: RecordingReads) -> None:
     with _bare():
         bare = _outcome(_browse)
-    assert [status for status, _ in bare] == [302, 200, 200, 302, 200, 200, 302, 200, 200, 302]  # type: ignore[attr-defined]
+    assert [status for status, _ in bare] == [302, 200, 200, 302, 200, 200, 302, 200, 200, 302]  # type: ignore[attr-defined]  # The outcome of the pages is a list.
     assert _outcome(_browse) == bare
     assert {"auth_user.username", "django_session.session_key", NAME} <= tagged.evidence
 

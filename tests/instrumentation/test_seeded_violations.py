@@ -260,7 +260,7 @@ def test_violations_are_in_the_evidence_and_refused(shop: Shop, tmp_path: Path) 
 
     visible = len(violations) - len(shop.unseen)
     refused = len(violations) - len(shop.allowed)
-    print(f"{shop.name}: {len(violations)} violations, {visible} visible, {refused} refused")  # noqa: T201
+    print(f"{shop.name}: {len(violations)} violations, {visible} visible, {refused} refused")  # noqa: T201  # pytest shows the summary with `-s`.
 
 
 def test_nine_of_ten_are_visible_and_the_others_are_named() -> None:

@@ -892,7 +892,7 @@ def shop(guard: pg.Guard | None) -> FastAPI:
 
     @app.get("/undeclared")
     def undeclared() -> Customer:
-        return {"id": "a"}  # type: ignore[return-value]
+        return {"id": "a"}  # type: ignore[return-value]  # FastAPI validates it.
 
     @app.get("/unwritable", response_model=None)
     def unwritable() -> Any:
@@ -943,7 +943,7 @@ class Unreachable:
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_a_subject_that_cannot_be_asked_about_stops_no_request_that_is_only_observed(in_thread: bool):
     observer = RecordingObserver()
-    guard = pg.Guard(tm.NOTICE, mode="observe", governance=Unreachable(), observers=[observer])  # type: ignore[arg-type]
+    guard = pg.Guard(tm.NOTICE, mode="observe", governance=Unreachable(), observers=[observer])  # type: ignore[arg-type]  # It has only the methods that are called.
     router = PurposeRouter(guard, purpose=tm.ProductGuidance)
 
     async def one(key: str | None = None) -> str | None:

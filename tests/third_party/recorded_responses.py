@@ -46,7 +46,7 @@ def _record_werkzeug() -> None:
         _record(response.request.method, response.status_code, response.headers.items(), response.get_data())
         return response
 
-    test.Client.open = open_and_record  # type: ignore[method-assign]
+    test.Client.open = open_and_record  # type: ignore[method-assign]  # The wrapper records.
 
 
 def _record_httpx() -> None:
@@ -68,8 +68,8 @@ def _record_httpx() -> None:
             _record(request.method, response.status_code, response.headers.multi_items(), response.content)
         return response
 
-    httpx.Client.send = send  # type: ignore[method-assign]
-    httpx.AsyncClient.send = send_async  # type: ignore[method-assign]
+    httpx.Client.send = send  # type: ignore[method-assign]  # The wrapper records.
+    httpx.AsyncClient.send = send_async  # type: ignore[method-assign]  # The wrapper records.
 
 
 def _record_django() -> None:

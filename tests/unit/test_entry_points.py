@@ -145,7 +145,7 @@ class Reads(Observer):
         self.problems: list[tuple[str, str]] = []
 
     def read(self, fields: object, activity: object) -> None:
-        names = [(name, " ".join(list_term_ids(label))) for name, label in fields]  # type: ignore[attr-defined]
+        names = [(name, " ".join(list_term_ids(label))) for name, label in fields]  # type: ignore[attr-defined]  # The fields are pairs.
         self.reads.append((names, getattr(activity, "name", None)))
 
     def unresolved(self, fields: object, activity: object, event: str, error: Exception) -> None:

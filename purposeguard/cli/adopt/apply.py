@@ -21,7 +21,7 @@ from purposeguard.cli.adopt.tag_plan import AppliedField, LeftFields, TagPlan, T
 from purposeguard.cli.application import find, find_guard, import_application
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem
-from purposeguard.cli.options import Imports, TableOption, err, needing, out
+from purposeguard.cli.options import Check, Imports, TableOption, err, needing, out
 from purposeguard.cli.render import Report, complain, show
 from purposeguard.cli.words import translate
 from purposeguard.errors import NoticeError
@@ -69,7 +69,7 @@ def apply(
     diff: Annotated[
         bool, typer.Option("--diff", help="Print the difference and write nothing; exit 1 if there is one.")
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if files would change.")] = False,
+    check: Check = False,
     form: TableOption = "table",
 ) -> bool:
     """Write the tags of tags.toml into classes, and the purposes of purposes.toml beside routes, tasks and commands.

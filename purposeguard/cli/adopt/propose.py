@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Final
+from typing import Final
 
 from purposeguard.adoption.proposals import Candidate, Proposal, propose_purposes
 from purposeguard.adoption.summary import Summary
 from purposeguard.cli.adopt.project import DirectoryOption, EvidenceOption, make_guard, open_project, read_summary
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
-from purposeguard.cli.options import TableOption, err, out
+from purposeguard.cli.options import DryRun, TableOption, err, out
 from purposeguard.cli.render import Report, complain, show
-from purposeguard.extras import Needs
 from purposeguard.notice.vocabulary import Family
 from purposeguard.project.directory import PURPOSES, Project
 from purposeguard.project.purposes import PurposeFile
-
-with Needs(__name__, "cli"):
-    import typer
 
 
 def propose(
@@ -25,7 +21,7 @@ def propose(
     *,
     directory: DirectoryOption = None,
     form: TableOption = "table",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the proposals, and write no file.")] = False,
+    dry_run: DryRun = False,
 ) -> bool:
     """Propose a purpose for each entry point: the one that fits its name best among those that permit what it read.
 

@@ -15,7 +15,7 @@ from purposeguard.cli.adopt.collect.application import Application
 from purposeguard.cli.adopt.project import DirectoryOption, open_project
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem
-from purposeguard.cli.options import Imports, TableOption, err, needing, out
+from purposeguard.cli.options import DryRun, Imports, TableOption, err, needing, out
 from purposeguard.cli.render import Report, complain, show
 from purposeguard.cli.words import Language, language, translate
 from purposeguard.errors import Fault, on_one_line
@@ -52,7 +52,7 @@ def scan(
     ] = None,
     directory: DirectoryOption = None,
     form: TableOption = "table",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the proposals, and write no file.")] = False,
+    dry_run: DryRun = False,
 ) -> bool:
     """Propose a source for each field and column without a tag, with a reason and a confidence.
 

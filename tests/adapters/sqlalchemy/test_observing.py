@@ -79,7 +79,7 @@ UNUSUAL |= {
         EMAIL,
     ),
     "the driver's connection": (
-        lambda c: c.connection.driver_connection.execute("SELECT email FROM customers ORDER BY id").fetchall(),  # type: ignore[union-attr]
+        lambda c: c.connection.driver_connection.execute("SELECT email FROM customers ORDER BY id").fetchall(),  # type: ignore[union-attr]  # It is there.
         EMAIL,
     ),
     "a raw connection": (
@@ -278,7 +278,7 @@ SESSIONS |= {
     "objects of a class and its subclass": (lambda s: [v.ip for v in s.scalars(sa.select(Visit))], "visits.ip"),
     "an eager load": (ORM["an eager load"], "orders.total"),
     "a lazy load": (ORM["a lazy load"], "orders.total"),
-    "a computed attribute": (lambda s: s.get_one(Customer, 1).spent, "orders.total"),  # type: ignore[attr-defined]
+    "a computed attribute": (lambda s: s.get_one(Customer, 1).spent, "orders.total"),  # type: ignore[attr-defined]  # It is added to the class.
     "a hybrid attribute": (lambda s: s.get_one(Customer, 1).address, EMAIL),
     "an association proxy": (lambda s: list(s.get_one(Customer, 1).totals), "orders.total"),
     "objects of rows that are decided": (
@@ -433,7 +433,7 @@ def test_an_attribute_that_is_read_under_another_purpose_is_denied(shop: Shop) -
             with guard.purpose(tm.RenewalGuidance, activity=activity):
                 assert (customer.device, customer.device, customer.email) == ("d1", "d1", "e1")
             ((denial, observed),) = ledger.denials
-            assert (denial.field, denial.activity, observed) == ("customers.device", activity, True)  # type: ignore[union-attr]
+            assert (denial.field, denial.activity, observed) == ("customers.device", activity, True)  # type: ignore[union-attr]  # It is there.
             ledger.denials.clear()
         assert customer.device == "d1"
         assert [type(denial) for denial, _ in ledger.denials] == [PurposeMissing]
@@ -447,7 +447,7 @@ def test_columns_are_not_deferred_in_observe_mode(shop: Shop, observing: Guard) 
     with GuardedSession(shop.guarded(observing), defer_denied=True) as session:
         sa.event.listen(session.get_bind(), "before_cursor_execute", lambda *args: statements.append(args[2]))
         with observing.purpose(tm.RenewalGuidance):
-            assert session.scalars(sa.select(Customer).order_by(Customer.id)).first().device == "d1"  # type: ignore[union-attr]
+            assert session.scalars(sa.select(Customer).order_by(Customer.id)).first().device == "d1"  # type: ignore[union-attr]  # It is there.
     assert len(statements) == 1
 
 

@@ -21,9 +21,9 @@ settings.configure(
 django.setup()
 
 from django.contrib.auth import authenticate, login, logout  # noqa: E402  # after the set-up
-from django.contrib.auth.models import User  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402  # after the set-up
+from django.db import connection  # noqa: E402  # after the set-up
+from django.test import Client  # noqa: E402  # after the set-up
 
 
 def enter(request: HttpRequest) -> HttpResponse:
@@ -66,4 +66,4 @@ if __name__ == "__main__":
     for url in ("/enter", "/users/aiko", "/users/nobody", "/odd", "/leave", "/users/aiko", "/nowhere"):
         response = client.get(url)
         headers = sorted(response.headers.items())
-        print(url, response.status_code, headers, response.content, sorted(response.cookies))  # noqa: T201
+        print(url, response.status_code, headers, response.content, sorted(response.cookies))  # noqa: T201  # The test reads the output.

@@ -119,4 +119,4 @@ if __name__ == "__main__":
         ("GET", "/nowhere"),
     ):
         response = client.request(method, path)
-        print(method, path, response.status_code, sorted(response.headers.items()), response.content)  # noqa: T201
+        print(method, path, response.status_code, sorted(response.headers.items()), response.content)  # noqa: T201  # The test reads the output.

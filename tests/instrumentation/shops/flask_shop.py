@@ -64,4 +64,4 @@ if __name__ == "__main__":
         ("GET", "/broken"),
     ):
         response = client.open(path, method=method)
-        print(method, path, response.status_code, sorted(response.headers.items()), response.data)  # noqa: T201
+        print(method, path, response.status_code, sorted(response.headers.items()), response.data)  # noqa: T201  # The test reads the output.

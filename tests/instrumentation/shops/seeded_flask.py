@@ -96,7 +96,7 @@ def load_with_listener() -> str:
 
 @event.listens_for(User, "load")
 def copy_device(user: User, _: object) -> None:
-    user.copied = user.__dict__.get("device")  # type: ignore[attr-defined]
+    user.copied = user.__dict__.get("device")  # type: ignore[attr-defined]  # Objects have attributes of their own.
 
 
 @app.route("/filter-by-text")
@@ -155,9 +155,9 @@ def main() -> None:
                 response.close()
             while not sent.empty():
                 found.append(sent.get())
-            print(rule.rule, "took place" if DEVICE in "".join(found) else "refused")  # noqa: T201
+            print(rule.rule, "took place" if DEVICE in "".join(found) else "refused")  # noqa: T201  # The test reads the output.
     output = app.test_cli_runner().invoke(args=["list-devices"]).output
-    print("list-devices", "took place" if DEVICE in output else "refused")  # noqa: T201
+    print("list-devices", "took place" if DEVICE in output else "refused")  # noqa: T201  # The test reads the output.
 
 
 if __name__ == "__main__":
