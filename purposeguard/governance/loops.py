@@ -81,7 +81,7 @@ class _OffLoopBlock:
         self._failure: PurposeGuardError | None = None
         self.over = False
 
-    def write(self, threads: Executor, write: Callable[[], object]) -> bool:
+    def write(self, threads: Executor, write: Callable[[], object], *, is_awaited: bool) -> bool:
         """Have a thread write. Return False if no thread can be started, in which case nothing was done."""
 
         def failure() -> PurposeGuardError | None:
@@ -94,9 +94,11 @@ class _OffLoopBlock:
         while self._writes and self._writes[0].done() and self._failure is None and self._writes[0].result() is None:
             del self._writes[0]  # Keeps the list short if nothing awaits it for long.
         try:
-            self._writes.append(threads.submit(failure))
+            submitted = threads.submit(failure)
         except RuntimeError:  # no thread can be started, or they have ended
             return False
+        if is_awaited:
+            self._writes.append(submitted)
         return True
 
     async def wait_until_recorded(self) -> None:
@@ -149,11 +151,21 @@ async def record_off_loop(patience: Callable[[], float]) -> AsyncGenerator[Calla
         _BLOCK.reset(token)
 
 
-def write_off_loop(threads: Callable[[], Executor], write: Callable[[], object]) -> bool:
+def write_off_loop(threads: Callable[[], Executor], write: Callable[[], object], *, is_awaited: bool = True) -> bool:
     """Have a thread write on behalf of the `record_off_loop` block that runs here.
+
+    Args:
+        threads: A function that returns the threads.
+        write: The function that writes.
+        is_awaited: False if the block does not wait for the write, whose errors are not raised either.
 
     Returns:
         False if no such block runs, and nothing was done.
     """
     block = _BLOCK.get()
-    return block is not None and not block.over and _is_loop_running() and block.write(threads(), write)
+    return (
+        block is not None
+        and not block.over
+        and _is_loop_running()
+        and block.write(threads(), write, is_awaited=is_awaited)
+    )

@@ -227,3 +227,28 @@ def test_no_thread_is_left_behind(store_url: str) -> None:
         asyncio.run(story())
         assert count_denials(governance) == 3
     assert set(threading.enumerate()) <= before
+
+
+@in_event_loop
+async def test_a_denial_that_is_only_observed_and_cannot_be_recorded_is_logged_once(
+    governance: Governance, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = pg.Guard(tm.NOTICE, governance=governance, mode="observe")
+
+    def observe() -> int:
+        with guard.purpose(tm.RenewalGuidance) as use:
+            return int(use.open(CRASHES))
+
+    def lost() -> list[str]:
+        return [message for message in caplog.messages if "only observed cannot be recorded" in message]
+
+    with hold_ledger(governance):
+        async with governance.off_loop():
+            assert observe() == 3
+        assert await asyncio.to_thread(observe) == 3
+        await asyncio.to_thread(until, lambda: bool(lost()))
+    assert len(lost()) == 1
+    async with governance.off_loop():
+        observe()
+    await asyncio.to_thread(until, lambda: count_denials(governance) == 1)
+    assert len([message for message in caplog.messages if "are recorded again" in message]) == 1

@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import functools
 import json
+import logging
 import math
 import os
 import time
@@ -81,6 +82,8 @@ from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.clock import Clock, Now, read_system_time
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Tick
+
+_log: Final = logging.getLogger("purposeguard")
 
 ROWS: Final = 500
 """The number of rows that are fetched at a time."""
@@ -258,12 +261,12 @@ class SqlLedger:
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Record that a use was refused, or would have been (`observed`).
 
-        Further denials of the same use within a minute are counted, equally durably.
+        Further denials of the same use within a minute are counted, equally durably. A denial that was only observed
+        delays nothing: no block waits for it, and if it cannot be recorded, the error is logged and not raised.
         """
-        write = functools.partial(
-            self._record_denial, *_make_addition(DENIAL, entries.make_denial_body(error, observed=observed))
-        )
-        if not write_off_loop(self._process_state().threads_of_loops, write):
+        record = self._record_observed_denial if observed else self._record_denial
+        write = functools.partial(record, *_make_addition(DENIAL, entries.make_denial_body(error, observed=observed)))
+        if not write_off_loop(self._process_state().threads_of_loops, write, is_awaited=not observed):
             warn_if_blocking("`async with governance.off_loop():` around")
             write()
 
@@ -284,6 +287,19 @@ class SqlLedger:
         if len(recent) >= REMEMBERED:
             recent.clear()
         recent[key] = present
+
+    def _record_observed_denial(self, kind: str, body: str) -> None:
+        state = self._process_state()
+        try:
+            self._record_denial(kind, body)
+        except (StoreUnavailable, LedgerBroken) as error:
+            if not state.has_lost_observed:  # The log tells once how long it lasts.
+                _log.error("denials that were only observed cannot be recorded: %s", error)
+            state.has_lost_observed = True
+        else:
+            if state.has_lost_observed:
+                _log.warning("denials that were only observed are recorded again; those until now are in no ledger")
+            state.has_lost_observed = False
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
         """Return an asynchronous context manager whose denials a thread records. It ends once they are on record.
@@ -565,6 +581,7 @@ class _ProcessState:
     # The denials that became entries, with the engine of their store, and when.
     recent: dict[tuple[sa.Engine, str], float] = dataclasses.field(default_factory=dict)
     threads: ThreadPoolExecutor | None = None  # the threads that write on behalf of event loops
+    has_lost_observed: bool = False  # True if the last denial that was only observed could not be recorded
 
     def threads_of_loops(self) -> ThreadPoolExecutor:
         """Return the threads that write on behalf of event loops."""
