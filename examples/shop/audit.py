@@ -21,7 +21,7 @@ def page(most: int) -> LedgerPage:
     ledger = _ledger()
     totals: Counter[tuple[str, str, str]] = Counter()
     for used, count in ledger.uses().items():  # The ledger counts uses by the hour.
-        totals[used.activity or "(check)", used.purpose, _listed(used.sources)] += count
+        totals[used.activity or "(check)", used.purpose, _join_ids(used.sources)] += count
     return LedgerPage(
         denials=[
             Denial.model_validate(_facts(one, Denial) | {"sources": _format_denied(one)})
@@ -29,7 +29,7 @@ def page(most: int) -> LedgerPage:
         ],
         reclassified=[
             Reclassified.model_validate(
-                _facts(one, Reclassified) | {"sources": _listed(one.body["sources"]), "to": _listed(one.body["to"])}
+                _facts(one, Reclassified) | {"sources": _join_ids(one.body["sources"]), "to": _join_ids(one.body["to"])}
             )
             for one in deque(ledger.entries(["reclassification"]), most)
         ],
@@ -65,8 +65,8 @@ def _facts(entry: Entry, model: type[BaseModel]) -> dict[str, Any]:
 
 def _format_denied(entry: Entry) -> str | None:
     """Return the clauses of the refused data, or None if they are unknown: data were read outside any purpose."""
-    return _listed(entry.body["denied"] or entry.body["sources"]) if "sources" in entry.body else None
+    return _join_ids(entry.body["denied"] or entry.body["sources"]) if "sources" in entry.body else None
 
 
-def _listed(clauses: Iterable[str]) -> str:
+def _join_ids(clauses: Iterable[str]) -> str:
     return " ".join(clauses)

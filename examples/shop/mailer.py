@@ -63,17 +63,17 @@ class Mailing(Generic[P_contra]):
         for one in people:
             self.add(one, subject, one.name.map(lambda name: f"Dear {name},\n\n{text}"))
 
-    def opened(self) -> list[Message]:
+    def open_letters(self) -> list[Message]:
         """Open all letters and return them as plain text. Call this only while the use is under way.
 
         If one letter may not be opened, none is. People who asked the shop to stop, after the lists were read, get no
         letter.
         """
-        self._letters = [one for one in self._letters if not self._stopped(one)]
+        self._letters = [one for one in self._letters if not self._is_stopped(one)]
         texts = self._use.open_all([one.text for one in self._letters], [one.whose for one in self._letters])
         return [Message(to, one.subject, body) for one, (to, body) in zip(self._letters, texts, strict=True)]
 
-    def _stopped(self, letter: _Letter[P_contra]) -> bool:
+    def _is_stopped(self, letter: _Letter[P_contra]) -> bool:
         """Return True if the person has asked the shop to stop this use of their data."""
         label = letter.text.label
         return self._use.allows(label) and not self._use.allows(label, subject=letter.whose)
@@ -97,7 +97,7 @@ class OutboxMailer:
         # be written to the ledger.
         rows = [
             MailRow(activity=mailing.activity, to=mail.to, subject=mail.subject, body=mail.body)
-            for mail in mailing.opened()
+            for mail in mailing.open_letters()
         ]
         with Session.begin() as session:
             session.add_all(rows)
@@ -110,7 +110,7 @@ class MemoryMailer:
     sent: list[Message] = field(default_factory=list[Message])
 
     def send(self, mailing: Mailing[Any], /) -> None:
-        self.sent += mailing.opened()
+        self.sent += mailing.open_letters()
 
 
 def outgoing() -> list[Outgoing]:

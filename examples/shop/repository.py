@@ -66,7 +66,7 @@ class NotFound(Exception):
         super().__init__(f"there is no {what} {key}")
 
 
-def _found(row: T | None, what: str, key: int) -> T:
+def _require_found(row: T | None, what: str, key: int) -> T:
     if row is None:
         raise NotFound(what, key)
     return row
@@ -135,7 +135,7 @@ def add_inquiry(new: NewInquiry) -> int:
 def customer(key: int) -> Customer:
     """All about a customer, without the fields that the purpose under way may not use, be they sealed or plain."""
     with Session() as session:
-        row = _found(session.get(CustomerRow, key), "customer", key)
+        row = _require_found(session.get(CustomerRow, key), "customer", key)
         return Customer.model_validate(
             {
                 "id": row.id,
@@ -152,7 +152,7 @@ def customer(key: int) -> Customer:
 @guard.access
 def customer_contact(key: int) -> CustomerContact:
     with Session() as session:
-        return CustomerContact.model_validate(_found(session.get(CustomerRow, key), "customer", key))
+        return CustomerContact.model_validate(_require_found(session.get(CustomerRow, key), "customer", key))
 
 
 @guard.access(narrow=True)
@@ -254,7 +254,7 @@ def visits_of_customers() -> list[CustomerVisit]:
 @guard.access
 def lead_contact(key: int) -> LeadContact:
     with Session() as session:
-        return LeadContact.model_validate(_found(session.get(LeadRow, key), "lead", key))
+        return LeadContact.model_validate(_require_found(session.get(LeadRow, key), "lead", key))
 
 
 @guard.access(narrow=True)
@@ -272,13 +272,13 @@ def lead_companies() -> list[LeadCompany]:
 @guard.access
 def lead(key: int) -> Lead:
     with Session() as session:
-        return Lead.model_validate(_found(session.get(LeadRow, key), "lead", key))
+        return Lead.model_validate(_require_found(session.get(LeadRow, key), "lead", key))
 
 
 @guard.access
 def prospect(key: int) -> Prospect:
     with Session() as session:
-        return Prospect.model_validate(_found(session.get(ProspectRow, key), "prospect", key))
+        return Prospect.model_validate(_require_found(session.get(ProspectRow, key), "prospect", key))
 
 
 @guard.access(narrow=True)
@@ -293,7 +293,7 @@ def prospect_contacts() -> list[ProspectContact]:
 @guard.access(withhold=True)
 def inquiry(key: int) -> Inquiry:
     with Session() as session:
-        return _inquiry(_found(session.get(InquiryRow, key), "inquiry", key))
+        return _inquiry(_require_found(session.get(InquiryRow, key), "inquiry", key))
 
 
 @guard.access(withhold=True)

@@ -89,9 +89,9 @@ def test_an_opt_out_between_the_last_look_and_the_opening_sends_nothing(people, 
             governance.restrict("customer:1")
             return False
 
-        monkeypatch.setattr(mailing, "_stopped", stopped)
+        monkeypatch.setattr(mailing, "_is_stopped", stopped)
         with pytest.raises(pg.SubjectViolation):
-            mailing.opened()
+            mailing.open_letters()
 
 
 def test_a_single_row_is_refused_by_clause_7(people, mailer, ask):

@@ -30,7 +30,7 @@ class Answered(BaseModel):
     report: Disclosure | None
 
 
-def _handled(request: Request) -> Handled:
+def _to_handled(request: Request) -> Handled:
     return Handled(
         id=request.id,
         kind=request.kind,
@@ -42,13 +42,13 @@ def _handled(request: Request) -> Handled:
 
 @router.post("/requests", status_code=201)
 def receive(new: NewRequest) -> Handled:
-    return _handled(governance.requests.open(**new.model_dump()))
+    return _to_handled(governance.requests.open(**new.model_dump()))
 
 
 @router.post("/requests/{number}/verify")
 def verify(number: int, how: Said, by: Said) -> Handled:
     """Record how the person's identity was verified."""
-    return _handled(governance.requests.verify(number, how=how, by=by))
+    return _to_handled(governance.requests.verify(number, how=how, by=by))
 
 
 @router.post("/requests/{number}/fulfil")
@@ -60,7 +60,7 @@ def fulfil(number: int, by: Said) -> Answered:
     answer = governance.requests.fulfil(number, by=by)
     stopped = answer.restriction
     return Answered(
-        request=_handled(answer.request), stopped_at=stopped.recorded if stopped else None, report=answer.report
+        request=_to_handled(answer.request), stopped_at=stopped.recorded if stopped else None, report=answer.report
     )
 
 
