@@ -100,4 +100,4 @@ def test_an_application_adds_to_the_ledger_and_an_operator_archives(urls: dict[s
         with pytest.raises(StoreUnavailable, match="permission denied"):
             archive(shop, file, later)
     with joined([str(file), urls["auditor"]]) as reading:
-        assert [entry.kind for entry in reading.verified()] == ["sweep", "archive", "sweep"]
+        assert [entry.kind for entry in reading.iter_verified()] == ["sweep", "archive", "sweep"]

@@ -40,7 +40,7 @@ def export_lines(ledger: LedgerSnapshot, through: int | None = None) -> Generato
     Entries after number `through` are only verified.
     """
     length, last = 0, Head()
-    for entry in ledger.verified():
+    for entry in ledger.iter_verified():
         if through is None or entry.seq <= through:
             length += len(entry.line)
             yield entry.line

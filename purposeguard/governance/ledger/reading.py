@@ -225,7 +225,7 @@ class LedgerSnapshot(abc.ABC):
             yield _make_total(entry.kind, entry.body, keys[entry.kind], entry.at)
             told(1)
 
-    def verified(self, start: Head | None = None) -> Iterator[Entry]:
+    def iter_verified(self, start: Head | None = None) -> Iterator[Entry]:
         """Yield all entries, each after it was verified, then verify the head. Raise LedgerBroken at the first fault.
 
         With `start`, only the entries after that one.
@@ -249,7 +249,7 @@ class LedgerSnapshot(abc.ABC):
         """
         met = expect is None
         new, went_back, before = 0, 0, ""
-        for entry in self.verified(start):
+        for entry in self.iter_verified(start):
             met = met or entry.hash == expect
             new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
         if not met:

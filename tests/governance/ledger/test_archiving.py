@@ -257,7 +257,7 @@ def killed_at(number: int, act: Callable[[], object]) -> bool:
 def chain(*targets: object) -> list[Entry]:
     """The entries but those about archives, verified."""
     with joined([str(target) for target in targets]) as reading:
-        return [entry for entry in reading.verified() if entry.kind != ARCHIVE]
+        return [entry for entry in reading.iter_verified() if entry.kind != ARCHIVE]
 
 
 def broken_off(url: str, copied: Callable[[], Store], folder: Path, pair: Path, step: int) -> set[tuple[bool, int]]:
