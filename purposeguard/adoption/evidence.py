@@ -48,13 +48,13 @@ class Evidence(Observer):
     """
 
     def __init__(
-        self, store: EvidenceStore, *, interval: float = INTERVAL_SECONDS, max_waiting: int = MAX_WAITING
+        self, store: EvidenceStore, *, interval: float | None = INTERVAL_SECONDS, max_waiting: int = MAX_WAITING
     ) -> None:
         """Start to collect.
 
         Args:
             store: The store to write to.
-            interval: The seconds between two writes.
+            interval: The seconds between two writes. None: only `flush` writes.
             max_waiting: The greatest number of different counters that wait for a write.
         """
         self._store = store
@@ -130,6 +130,17 @@ class Evidence(Observer):
 
     # ---- counting ----------------------------------------------------------------------------------------------------
 
+    @property
+    def has_stopped(self) -> bool:
+        """True if counting has stopped, because too many counters waited for the store."""
+        return self._has_stopped
+
+    def add(self, key: EvidenceKey, times: int = 1) -> None:
+        """Count an event whose facts are known."""
+        with self._lock:
+            if key in self._counts or self._has_room():
+                self._counts[key] += times
+
     def _has_room(self) -> bool:
         """Return True if another counter may wait for a write. Otherwise stop counting."""
         if not self._has_stopped and len(self._reads) + len(self._counts) < self._max_waiting:
@@ -155,10 +166,7 @@ class Evidence(Observer):
     def _count(self, *, times: int = 1, entry_point: str | None = None, **facts: str | None) -> None:
         entry_point = current_entry_point() if entry_point is None else entry_point
         texts = {name: (value or "")[:_LONGEST_NAME] for name, value in facts.items()}
-        key = EvidenceKey(notice=self._notice, entry_point=(entry_point or "")[:_LONGEST_NAME], **texts)
-        with self._lock:
-            if key in self._counts or self._has_room():
-                self._counts[key] += times
+        self.add(EvidenceKey(notice=self._notice, entry_point=(entry_point or "")[:_LONGEST_NAME], **texts), times)
 
     def _join_record_ids(self, label: Label) -> str:
         """Return the ids of the sources of a label. Over several notices, they contain those of the notices."""
@@ -207,7 +215,7 @@ class Evidence(Observer):
 
     def _start(self) -> None:
         """Start the thread that writes, at the first count of a process."""
-        if self._thread is None:
+        if self._thread is None and self._interval is not None:
             self._thread = threading.Thread(target=self._write_repeatedly, name="purposeguard-evidence", daemon=True)
             call_at_exit(self.close)  # Registered last, so that counts are written before stores are closed.
             with contextlib.suppress(RuntimeError):  # If no more threads can be started, `close` writes the counts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -24,8 +25,11 @@ class EvidenceKey(NamedTuple):
         conditions: The conditions that are stated to hold, separated by spaces.
         field: The field or column, or the access function.
         sources: The ids of the sources of the data, separated by spaces.
-        outcome: `read`, `observed` (a denial that was not raised), `denied` or `unresolved`.
-        detail: The reason of a denial, or a description of what could not be analyzed.
+        outcome: `read`, `observed` (a denial that was not raised), `denied` or `unresolved`. Runs of tests also have
+            `allowed` and `refused` (answers by which no data was used), `entered` (runs of an activity) and `called`
+            (calls of an access function).
+        detail: The reason of a denial, or a description of what could not be analyzed. In runs of tests, the members of
+            a family that an answer is about, separated by spaces, or the line of an access function.
     """
 
     notice: str = ""
@@ -75,6 +79,23 @@ class EvidenceStore(Protocol):
         ...
 
 
+class EvidenceMemory:
+    """Evidence in the memory of a process, as of a run of tests."""
+
+    def __init__(self) -> None:
+        """Start without counters."""
+        self._counts: Counter[EvidenceKey] = Counter()
+
+    def add(self, counts: Mapping[EvidenceKey, int]) -> None:
+        """Add counts."""
+        self._counts.update(counts)
+
+    def load(self) -> list[EvidenceRow]:
+        """Return all counters, with the present day."""
+        today = _get_today()
+        return [EvidenceRow(key, times, today, today) for key, times in self._counts.items()]
+
+
 _APPLICATION_ID: Final = 0x70677631
 """The number by which SQLite files of evidence are recognized."""
 
@@ -108,7 +129,7 @@ class EvidenceFile:
 
     def add(self, counts: Mapping[EvidenceKey, int]) -> None:
         """Add counts of today. Raises as `EvidenceStore.add`."""
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        today = _get_today().isoformat()
         with self._connect() as connection:
             connection.execute(_CREATE)
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -144,6 +165,10 @@ class EvidenceFile:
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         if tables and application_id != _APPLICATION_ID:
             raise EvidenceError(f"{self.path}: this database contains no evidence; name another file")
+
+
+def _get_today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _read_row(row: Iterable[object]) -> EvidenceRow:

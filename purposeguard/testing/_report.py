@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import json
 import operator
@@ -12,19 +13,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.containers import drop_none, intersect, map_values
+from purposeguard.adoption.evidence import Evidence
+from purposeguard.adoption.evidence_store import EvidenceKey, EvidenceMemory, EvidenceRow
+from purposeguard.containers import drop_none, intersect
 from purposeguard.errors import escape_controls
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import list_members
+from purposeguard.notice.vocabulary import Family, Purpose, list_members
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher, notice_key
 
 MOST_NOTICES: Final = 300
 """Revisions that are recorded; generated tests may make any number."""
+
+MAX_CACHED_KEYS: Final = 10_000
+"""The number of decisions whose keys are remembered."""
+
+_DECLARED: Final = ("activities", "accesses", "universe", "terms")
+"""The attributes of `Records` about declarations."""
 
 _NAME_OF_TESTS: Final = EntryPoint.test("").name
 """The beginning of the names of activities that `purposes.toml` states for tests."""
@@ -34,31 +43,39 @@ _MOST_YOUNG: Final = 20
 
 
 class Records:
-    """Counts by names alone, so that they can be sent to another process.
+    """The evidence of a run of tests, and what its guards declare.
 
-    `cells`: (notice, source, purpose, answer) → times consulted. `universe`: declared cell → whether it is granted.
-    `used` and `denied`: by notice, activity, purpose and source.
+    They contain names alone, so that they can be sent to another process.
+
+    Attributes:
+        evidence: The counters of decisions, of runs of activities and of calls of access functions.
+        activities: The declared activities, by notice, name and purpose.
+        accesses: The declared access functions, by notice, name and line.
+        universe: Declared cell → whether the notice grants it.
+        terms: Notice → its sources, and its purposes with their slugs.
+        is_complete: False if some events were not counted, because a test had too many different ones.
     """
 
     def __init__(self) -> None:
-        self.cells: Counter[tuple[str, str, str, bool]] = Counter()
-        self.used: Counter[tuple[str, str, str, str]] = Counter()
-        self.denied: Counter[tuple[str, str, str, str]] = Counter()
-        self.ran: Counter[tuple[str, str]] = Counter()
+        self.evidence: Final = EvidenceMemory()
         self.activities: dict[tuple[str, str, str], None] = {}
         self.accesses: dict[tuple[str, str, int], None] = {}
-        self.called: Counter[tuple[str, int]] = Counter()
         self.universe: dict[tuple[str, str, str], bool] = {}
         self.terms: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
+        self.is_complete = True
 
     def dump(self) -> dict[str, Any]:
         """Return the records as plain values, which pytest-xdist sends to another process."""
-        return map_values(dict, vars(self))
+        dump = {name: dict(getattr(self, name)) for name in _DECLARED}
+        counts = {tuple(row.key): row.times for row in self.evidence.load()}
+        return {**dump, "counts": counts, "is_complete": self.is_complete}
 
     def merge(self, dump: Mapping[str, Any]) -> None:
         """Add what another process dumped."""
-        for name, values in vars(self).items():
-            values.update(dump[name])  # A Counter adds the counts.
+        for name in _DECLARED:
+            getattr(self, name).update(dump[name])
+        self.evidence.add({EvidenceKey(*key): times for key, times in dump["counts"].items()})
+        self.is_complete = self.is_complete and dump["is_complete"]
 
     def knows(self, notice: str) -> bool:
         """Return True if cells of a notice are recorded: there is a limit on the number of notices."""
@@ -114,7 +131,10 @@ def _labels(guard: Guard, accesses: Iterable[Access]) -> list[Label]:
 
 
 class Collector(Watcher):
-    """Counts what watched guards do."""
+    """Counts what watched guards do as evidence.
+
+    The evidence names no entry points, as the report adds up all of them: it stays small however many tests there are.
+    """
 
     def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
         """Start without records.
@@ -125,6 +145,7 @@ class Collector(Watcher):
         self.by_test: dict[str | None, set[WatchedCell]] = {}
         self.by_fixture: dict[Any, set[WatchedCell]] = {}
         self.paused = False
+        self._evidence = Evidence(self.records.evidence, interval=None)
         self._by_test = by_test
         self._is_test = is_test
         self._test: str | None = None
@@ -134,23 +155,19 @@ class Collector(Watcher):
         self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
 
     def decided(self, question: CellQuestion) -> None:
-        records, notice = self.records, question.answers[0][0].notice
+        notice = question.answers[0][0].notice
         # Under an activity, the guard may be the service's own, whose declarations are read when the test ends.
-        if self.paused or not (records.knows(notice) or question.activity is not None):
+        if self.paused or not (self.records.knows(notice) or question.activity is not None):
             return
+        activity = question.activity
+        if activity is None:
+            name, purpose = "", _get_purpose_id(question.purpose)
+        else:
+            name, purpose = activity.name, activity.purpose_id
+        for key in _make_keys(question.answers, name, purpose, used=question.used, allowed=question.allowed):
+            self._evidence.add(key)
         with self._lock:
-            records.name(question.notice)
-            for cell, allowed in question.answers:
-                records.cells[*cell, allowed] += 1
-            if question.activity is not None and question.used:
-                counts = records.used if question.allowed else records.denied
-                activity = question.activity
-                deciding: dict[str, None] = {}
-                for cell, may in question.answers:
-                    if question.allowed or not may:
-                        deciding[cell.source] = None
-                for source in deciding:
-                    counts[notice, activity.name, activity.purpose_id, source] += 1
+            self.records.name(question.notice)
             if self._by_test:
                 cells = list(map(operator.itemgetter(0), question.answers))
                 self.by_test.setdefault(self._test, set()).update(cells)
@@ -159,13 +176,12 @@ class Collector(Watcher):
 
     def entered(self, activity: Activity) -> None:
         if not self.paused:
-            with self._lock:
-                self.records.ran[activity.name, activity.purpose_id] += 1
+            key = EvidenceKey(activity=activity.name, purpose=activity.purpose_id, outcome="entered")
+            self._evidence.add(key)
 
     def called(self, access: Access) -> None:
         if not self.paused:
-            with self._lock:
-                self.records.called[access.name, access.line] += 1
+            self._evidence.add(EvidenceKey(field=access.name, outcome="called", detail=str(access.line)))
 
     def made(self, guard: Guard) -> None:
         if not self.paused:
@@ -194,6 +210,9 @@ class Collector(Watcher):
             young, self._young = self._young, collections.deque()
             for guard in young:
                 self._declare(guard)
+        self._evidence.flush()
+        if self._evidence.has_stopped:
+            self.records.is_complete = False
 
     def begin_fixture(self, fixture: Any) -> None:
         """Begin to attribute decisions to a shared fixture: they count for all tests that use it."""
@@ -214,6 +233,38 @@ class Collector(Watcher):
         return self.records
 
 
+@functools.lru_cache(MAX_CACHED_KEYS)
+def _make_keys(
+    answers: tuple[tuple[WatchedCell, bool], ...], activity: str, purpose: str, *, used: bool, allowed: bool
+) -> tuple[EvidenceKey, ...]:
+    """Return the keys under which a decision is counted: one for each source."""
+    keys: list[EvidenceKey] = []
+    for (notice, source, may), cells in itertools.groupby(answers, _get_source):
+        members = [cell.purpose for cell, _ in cells]
+        outcome = "allowed" if may else "refused"
+        if used and (allowed or not may):
+            outcome = "read" if allowed else "denied"
+        key = EvidenceKey(
+            notice=notice.replace(" ", "@"),
+            activity=activity,
+            purpose=purpose,
+            sources=source,
+            outcome=outcome,
+            detail="" if members == [purpose] else " ".join(members),
+        )
+        keys.append(key)
+    return tuple(keys)
+
+
+def _get_purpose_id(purpose: type[Purpose] | Family) -> str:
+    return purpose.name if isinstance(purpose, Family) else purpose.clause
+
+
+def _get_source(answer: tuple[WatchedCell, bool]) -> tuple[str, str, bool]:
+    cell, allowed = answer
+    return cell.notice, cell.source, allowed
+
+
 FORMAT: Final = 1
 _MOST_LINES: Final = 30
 _NOTICE: Final[Callable[[tuple[Any, ...]], str]] = operator.itemgetter(0)
@@ -221,17 +272,51 @@ _NOTICE: Final[Callable[[tuple[Any, ...]], str]] = operator.itemgetter(0)
 
 
 class CoverageReport:
-    """Reports records. A declared cell is exercised if it was consulted and answered as the notice has it."""
+    """A view of the evidence of a run of tests.
+
+    A declared cell is exercised if it was consulted, and the answer was that of the notice.
+
+    Attributes:
+        records: The evidence and the declarations.
+        cells: How often each cell was consulted, by notice, source, purpose and answer.
+        used: How often each activity used a source, by notice, activity, purpose and source.
+        denied: How often an activity was denied a source, likewise.
+        ran: How often each activity ran, by name and purpose.
+        called: How often each access function was called, by name and line.
+        mutation: The result of the mutation, if there was one.
+    """
 
     def __init__(self, records: Records) -> None:
-        self.records = records
+        self.records: Final = records
+        self.cells: Final[Counter[tuple[str, str, str, bool]]] = Counter()
+        self.used: Final[Counter[tuple[str, str, str, str]]] = Counter()
+        self.denied: Final[Counter[tuple[str, str, str, str]]] = Counter()
+        self.ran: Final[Counter[tuple[str, str]]] = Counter()
+        self.called: Final[Counter[tuple[str, int]]] = Counter()
         self.mutation: Any = None
+        for row in records.evidence.load():
+            self._add_row(row)
+
+    def _add_row(self, row: EvidenceRow) -> None:
+        key = row.key
+        if key.outcome == "entered":
+            self.ran[key.activity, key.purpose] += row.times
+            return
+        if key.outcome == "called":
+            self.called[key.field, int(key.detail)] += row.times
+            return
+        notice = key.notice.replace("@", " ")
+        for member in key.detail.split() or [key.purpose]:
+            self.cells[notice, key.sources, member, key.outcome in ("read", "allowed")] += row.times
+        if key.activity and key.outcome in ("read", "denied"):
+            counts = self.used if key.outcome == "read" else self.denied
+            counts[notice, key.activity, key.purpose, key.sources] += row.times
 
     @property
     def counted(self) -> tuple[int, int]:
         """The numbers of exercised and of declared cells."""
         universe = self.records.universe
-        hit = sum(self.records.cells[(*cell, granted)] > 0 for cell, granted in universe.items())
+        hit = sum(self.cells[(*cell, granted)] > 0 for cell, granted in universe.items())
         return hit, len(universe)
 
     @property
@@ -257,7 +342,7 @@ class CoverageReport:
         records = self.records
         names = {(notice, name) for notice, name, _ in records.activities}
         activities = set(records.activities)
-        for notice, name, purpose, _ in (*records.used, *records.denied):
+        for notice, name, purpose, _ in (*self.used, *self.denied):
             if (notice, name) in names:
                 activities.add((notice, name, purpose))
         return sorted(activities)
@@ -265,9 +350,8 @@ class CoverageReport:
     @property
     def uncalled(self) -> list[tuple[str, int]]:
         """The access functions that were never called."""
-        called = self.records.called
         declared = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
-        return [access for access in declared if not called[access]]
+        return [access for access in declared if not self.called[access]]
 
     # ---- for people ------------------------------------------------------------------------------------------------
 
@@ -280,7 +364,7 @@ class CoverageReport:
                 yield notice
                 yield from _short(self._activities(notice), verbose)
                 yield from self._matrix(notice)
-        others = len(set(map(_NOTICE, records.cells)) - declared)
+        others = len(set(map(_NOTICE, self.cells)) - declared)
         if others:
             noun = "revision" if others == 1 else "revisions"
             yield f"{others} other {noun} of notices decided something, for which no guard declares an activity"
@@ -294,18 +378,19 @@ class CoverageReport:
             if of
             else "no cells: no activity and no source is declared"
         )
+        if not records.is_complete:
+            yield "the figures are too low: one test had so many different decisions that counting stopped"
 
     def _activities(self, notice: str) -> list[str]:
-        records = self.records
         lines: list[str] = []
         for declared_in, name, purpose in self.activities:
             if declared_in != notice:
                 continue
-            if not records.ran[name, purpose]:
+            if not self.ran[name, purpose]:
                 lines.append(f"  {name} for {purpose}: never ran")
                 continue
-            used = _sources(records.used, (notice, name, purpose))
-            denied = _sources(records.denied, (notice, name, purpose))
+            used = _sources(self.used, (notice, name, purpose))
+            denied = _sources(self.denied, (notice, name, purpose))
             use = f"used {_times(used)}" if used else "used nothing"
             use += f"; denied {_times(denied)}" if denied else ""
             lines.append(escape_controls(f"  {name} for {purpose}: {use}"))
@@ -320,13 +405,13 @@ class CoverageReport:
                 continue
             lines: list[str] = []
             for word, may in (("allowed", True), ("denied", False)):
-                hit = [source for source in sources if records.cells[notice, source, purpose, may]]
+                hit = [source for source in sources if self.cells[notice, source, purpose, may]]
                 if hit:
                     lines.append(f"{word} {' '.join(hit)}")
             missed: list[str] = []
             for source in cells:
                 granted = records.universe[notice, source, purpose]
-                if not records.cells[notice, source, purpose, granted]:
+                if not self.cells[notice, source, purpose, granted]:
                     missed.append(f"{source} ({'granted' if granted else 'not granted'})")
             if missed:
                 lines.append(f"never {' '.join(missed)}")
@@ -338,9 +423,10 @@ class CoverageReport:
         """Return the report as JSON values."""
         records = self.records
         hit, of = self.counted
-        cells = sorted({cell[:3] for cell in records.cells} | set(records.universe), key=self.order)
+        cells = sorted({cell[:3] for cell in self.cells} | set(records.universe), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
+            "complete": records.is_complete,
             "percent": self._floor_percentage(2),
             "cells_exercised": hit,
             "cells_declared": of,
@@ -360,23 +446,22 @@ class CoverageReport:
             "purpose": purpose,
             "declared": (notice, source, purpose) in records.universe,
             "granted": records.universe.get((notice, source, purpose)),
-            "allowed": records.cells[notice, source, purpose, True],
-            "denied": records.cells[notice, source, purpose, False],
+            "allowed": self.cells[notice, source, purpose, True],
+            "denied": self.cells[notice, source, purpose, False],
         }
 
     def _activity_table(self, notice: str, name: str, purpose: str) -> dict[str, Any]:
-        records = self.records
         return {
             "notice": notice,
             "activity": name,
             "purpose": purpose,
-            "ran": records.ran[name, purpose] > 0,
-            "used": _sources(records.used, (notice, name, purpose)),
-            "denied": _sources(records.denied, (notice, name, purpose)),
+            "ran": self.ran[name, purpose] > 0,
+            "used": _sources(self.used, (notice, name, purpose)),
+            "denied": _sources(self.denied, (notice, name, purpose)),
         }
 
     def _access_table(self, notice: str, name: str, line: int) -> dict[str, Any]:
-        return {"notice": notice, "function": name, "line": line, "called": self.records.called[name, line]}
+        return {"notice": notice, "function": name, "line": line, "called": self.called[name, line]}
 
     def order(self, cell: tuple[str, str, str]) -> tuple[str, int, int, str, str]:
         """Sort key of a cell: the order of its notice."""

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.adoption.evidence import Evidence
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import _report, watching
@@ -96,7 +97,8 @@ def test_records_are_the_same_after_a_way_through_another_process(collector: Col
     assert other.dump() == records.dump()
     assert list(CoverageReport(other).lines()) == list(CoverageReport(records).lines())
     other.merge(records.dump())
-    assert other.cells[NOTICE, "1.1(c)", "1.2(2)⑥", True] == 2 * records.cells[NOTICE, "1.1(c)", "1.2(2)⑥", True] > 0
+    cell = (NOTICE, "1.1(c)", "1.2(2)⑥", True)
+    assert CoverageReport(other).cells[cell] == 2 * CoverageReport(records).cells[cell] > 0
     assert other.universe == records.universe
 
 
@@ -110,7 +112,7 @@ def test_a_test_may_make_any_number_of_guards(collector: Collector) -> None:
     collector.end()
     gc.collect()
     assert [one() for one in gone if one() is not None] == []
-    assert collector.records.called == {next(iter(collector.records.called)): len(gone)}
+    assert list(CoverageReport(collector.records).called.values()) == [len(gone)]
     assert collector.records.activities
 
 
@@ -119,7 +121,8 @@ def test_a_test_may_make_up_any_number_of_notices(collector: Collector, monkeypa
     collector.begin("test")
     for year in range(2030, 2040):
         pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
-    assert len({one[0] for one in collector.records.cells}) == 3
+    collector.end()
+    assert len({one[0] for one in CoverageReport(collector.records).cells}) == 3
 
 
 def test_notices_that_tests_make_up_do_not_crowd_out_the_service_s_own(
@@ -148,7 +151,7 @@ def test_threads_lose_no_count(collector: Collector) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert collector.records.cells[NOTICE, "1.1(a)", "1.2(1)①", True] == 800
+    assert CoverageReport(collector.finish([guard])).cells[NOTICE, "1.1(a)", "1.2(1)①", True] == 800
 
 
 def test_what_several_tests_share_is_consulted_by_each(collector: Collector) -> None:
@@ -178,7 +181,33 @@ def test_of_what_is_combined_the_source_that_is_denied_counts_as_denied(collecto
     both: Any = NAME.zip(pg.Personal("TM-99", tm.ProductData))
     with guard.purpose(tm.RenewalGuidance, activity="reminders") as use:
         assert use.try_open(both, None) is None
-    records = collector.finish([guard])
-    assert [key for key in records.denied if key[1] == "reminders"] == [(NOTICE, "reminders", "1.2(1)①", "1.1(b)")]
-    cells = {key: count for key, count in records.cells.items() if key[2] == "1.2(1)①"}
+    report = CoverageReport(collector.finish([guard]))
+    assert [key for key in report.denied if key[1] == "reminders"] == [(NOTICE, "reminders", "1.2(1)①", "1.1(b)")]
+    cells = {key: count for key, count in report.cells.items() if key[2] == "1.2(1)①"}
     assert cells == {(NOTICE, "1.1(a)", "1.2(1)①", True): 1, (NOTICE, "1.1(b)", "1.2(1)①", False): 1}
+
+
+def test_counting_that_stopped_is_reported(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "_evidence", Evidence(collector.records.evidence, interval=None, max_waiting=1))
+    guard = service()
+    records = collector.finish([guard])
+    report = CoverageReport(records)
+    assert list(report.lines())[-1] == (
+        "the figures are too low: one test had so many different decisions that counting stopped"
+    )
+    assert not report.tables()["complete"]
+    other = Records()
+    other.merge(execnet.loads(execnet.dumps(records.dump())))
+    assert not other.is_complete
+
+
+def test_each_test_may_have_many_different_decisions(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "_evidence", Evidence(collector.records.evidence, interval=None, max_waiting=1))
+    guard = pg.Guard(tm.NOTICE)
+    for purpose in ("1.2(1)①", "1.2(1)②"):
+        collector.begin(purpose)
+        guard.allows("1.1a", purpose)
+        collector.end()
+    report = CoverageReport(collector.records)
+    assert [key[2] for key in report.cells] == ["1.2(1)①", "1.2(1)②"]
+    assert report.records.is_complete
