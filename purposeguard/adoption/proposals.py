@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from purposeguard.adoption.lexicon import split_name
@@ -30,6 +30,7 @@ class Candidate(NamedTuple):
         by_consent: True if the use is permitted only for subjects who gave their consent.
         breadth: The number of sources that may serve the purpose.
         similarity: The share of the words of the purpose that occur in the name of the entry point, from 0 to 1.
+        fits: The number of entry points that the purpose permits what they read.
     """
 
     purpose: str
@@ -37,6 +38,7 @@ class Candidate(NamedTuple):
     by_consent: bool
     breadth: int
     similarity: float
+    fits: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,9 @@ class Proposal:
 def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) -> list[Proposal]:
     """Propose purposes for each entry point without one. Those that no purpose permits come first.
 
-    Nothing is proposed for an entry point all of whose statements could not be analyzed.
+    An application serves few purposes, so a purpose that permits what more of its entry points read is the better
+    proposal, and among equals the narrower one. Nothing is proposed for an entry point all of whose statements could
+    not be analyzed.
 
     Args:
         summary: The evidence.
@@ -67,18 +71,26 @@ def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) 
         stated: The purposes of entry points for which one is stated. Entry points with the same beginning are likely to
             serve the same purpose.
     """
-    proposer = _Proposer(guard, stated)
+    read = {name: tuple(sources) for name, sources in summary.collect_sources().items() if name and sources}
+    proposer = _Proposer(guard, stated, read.values())
     proposals: list[Proposal] = []
-    for name, sources in summary.collect_sources().items():
-        if name and sources and name not in stated:
-            proposals.append(proposer.propose(name, tuple(sources)))  # A loop is easier to read.
+    for name, sources in read.items():
+        if name not in stated:
+            proposals.append(proposer.propose(name, sources))  # A loop is easier to read.
     return sorted(proposals, key=lambda proposal: (bool(proposal.candidates), proposal.entry_point))
 
 
 class _Proposer:
-    """The permitting purposes of a notice, which are looked up once for each set of sources."""
+    """The permitting purposes of a notice, which are looked up once for each source."""
 
-    def __init__(self, guard: Guard, stated: Mapping[str, str]) -> None:
+    def __init__(self, guard: Guard, stated: Mapping[str, str], read: Iterable[tuple[str, ...]]) -> None:
+        """Look up the purposes.
+
+        Args:
+            guard: The guard with the notice.
+            stated: The purposes of entry points for which one is stated.
+            read: The sources that each entry point reads.
+        """
         self._guard = guard
         self._purposes_by_beginning: dict[str, set[str]] = {}
         for name, stated_purpose in stated.items():
@@ -90,6 +102,12 @@ class _Proposer:
         self._breadths: Counter[Option] = Counter()
         for source in guard.notice.sources:
             self._breadths.update(self._list_options(source.clause).keys())
+        self._fits: Counter[Option] = Counter()
+        """The number of entry points whose sources an option permits."""
+        for sources, times in Counter(read).items():
+            for option, by_consent in self._find_permitting(sources).items():
+                if not by_consent:
+                    self._fits[option] += times
 
     def propose(self, entry_point: str, sources: tuple[str, ...]) -> Proposal:
         """Return the proposal for an entry point that reads these sources."""
@@ -97,14 +115,18 @@ class _Proposer:
         neighbors = self._purposes_by_beginning.get(_get_beginning(entry_point), set())
         candidates: list[Candidate] = []
         for (purpose, channel), by_consent in self._find_permitting(sources).items():
-            breadth = self._breadths[purpose, channel]
+            option = purpose, channel
             similarity = _measure_similarity(words, purpose)
-            candidates.append(Candidate(purpose.clause, channel, by_consent, breadth, similarity))
+            candidate = Candidate(
+                purpose.clause, channel, by_consent, self._breadths[option], similarity, self._fits[option]
+            )
+            candidates.append(candidate)
         candidates.sort(
             key=lambda candidate: (
                 candidate.by_consent,
                 candidate.purpose not in neighbors,
                 -candidate.similarity,
+                -candidate.fits,
                 candidate.breadth,
                 candidate.channel is not None,
             )

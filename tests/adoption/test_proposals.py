@@ -92,6 +92,18 @@ def test_names_and_neighbors_choose_among_the_permitting_purposes() -> None:
     assert by_neighbor.candidates[0].purpose == "1.2(1)②"
 
 
+def test_a_purpose_that_permits_more_of_the_entry_points_is_proposed_before_a_narrower_one() -> None:
+    one = make_row(entry_point="GET /one", sources="1.1(a)")
+    others = [
+        make_row(entry_point=name, sources=source) for name in ("GET /x", "GET /y") for source in ("1.1(a)", "1.1(b)")
+    ]
+    (alone,) = propose_purposes(summarize([one], GUARD), GUARD, {})
+    among_others, *shared = propose_purposes(summarize([one, *others], GUARD), GUARD, {})
+    assert alone.candidates[0].breadth < among_others.candidates[0].breadth
+    assert {proposal.candidates[0].purpose for proposal in shared} == {among_others.candidates[0].purpose}
+    assert (among_others.candidates[0].fits, alone.candidates[0].fits) == (3, 1)
+
+
 SOURCES = list_term_ids(tm.NOTICE.sources)
 
 
