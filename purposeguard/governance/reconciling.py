@@ -109,6 +109,16 @@ def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Fact
     Raises:
         ValueError, TypeError: a row holds a value that the library does not write.
     """
+    return {
+        **_collect_restriction_facts(connection),
+        **_collect_request_facts(connection, ledger_facts),
+        **_collect_provision_facts(connection),
+        **_collect_erasure_facts(connection),
+    }
+
+
+def _collect_restriction_facts(connection: sa.Connection) -> Facts:
+    """Return the facts about restrictions and consents, and about those that were taken back."""
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():
@@ -122,6 +132,12 @@ def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Fact
         action = "withdrawn" if kind == "consent" else "lifted"
         body = {"what": action, "subject": subject or None, "id": number, **make_ledger_details(dict(row))}
         facts["revocation", number] = f"{kind} {number}, taken back", _normalize_body(kind, body)
+    return facts
+
+
+def _collect_request_facts(connection: sa.Connection, ledger_facts: Facts) -> Facts:
+    """Return the facts about requests and their steps, without clerks that entries of older versions do not name."""
+    facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     for row in connection.execute(sa.select(request)).mappings():
         body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
         body |= {"subject": row["pseudonym"], "did": None, "by": None, "request": row["id"]}
@@ -130,8 +146,14 @@ def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Fact
         key = "step", row["request"], row["number"]
         taken = _step_facts(_normalize_body("request", dict(row)))
         if key in ledger_facts and "by" not in cast("Body", ledger_facts[key][1]):
-            del taken["by"]  # entries of older versions do not name the clerk
+            del taken["by"]
         facts[key] = f"request {row['request']}, step {row['number']}", taken
+    return facts
+
+
+def _collect_provision_facts(connection: sa.Connection) -> Facts:
+    """Return the facts about hand-overs, and about their subjects if they are few enough to be named."""
+    facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     provided_names: defaultdict[int, list[str]] = defaultdict(list)
     for row in connection.execute(sa.select(provided_subject)).mappings():
         provided_names[row["provision"]].append(row["pseudonym"])
@@ -145,14 +167,20 @@ def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Fact
             f"subjects of provision {number}",
             sorted(provided_names.pop(number, [])) if few else len(provided_names.pop(number, [])),
         )
+    for number in provided_names:
+        facts["subjects", number] = f"subjects of provision {number}", None
+    return facts
+
+
+def _collect_erasure_facts(connection: sa.Connection) -> Facts:
+    """Return the facts about persons who were forgotten."""
+    facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     for row in connection.execute(sa.select(forgotten)).mappings():
         body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
         facts["forgotten", row["pseudonym"]] = (
             f"pseudonym {row['pseudonym']}, forgotten",
             _normalize_body("erasure", body),
         )
-    for number in provided_names:
-        facts["subjects", number] = f"subjects of provision {number}", None
     return facts
 
 
