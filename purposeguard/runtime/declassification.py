@@ -243,36 +243,11 @@ class Reclassifier(Generic[S, To]):
             Exception: the function failed, with an error that `redact_error` made.
         """
         require_sealed(value, declared.name)
-        engine = self._engine
-        # Raises for classes that were written by hand, which may be subclasses of a source.
-        engine.snapshot.matrix.resolve_label(value.label)
-        current = engine.snapshot.matrix.current_source
-        covered_sources = tuple(map(current, self._from.sources))
-        uncovered_sources = [
-            source for source in value.label if not issubclass(current(source), (*covered_sources, NotPersonal))
-        ]
-        to = self._to
-        if uncovered_sources:
-            to |= Label(*uncovered_sources)  # If the error is only observed, the result still derives from these.
-            uncovered = SealedValue(
-                f"{declared.name} reclassifies {_format_clauses(self._from)}, and this value derives from "
-                f"{', '.join(list_term_ids(uncovered_sources))} as well"
-            )
-            if not self._report_if_observed(uncovered, value.label):
-                raise uncovered
-        with ReportUnresolved(engine, declared.name, (("", value.label),)):
-            engine.require_registered((value,), *seeing)
-        to_record_label = engine.snapshot.matrix.to_record_label
-        # Observers get the labels as records name them, which differ over several notices.
-        sources = to_record_label(declared.sources)
-        recorded = declared
-        if sources is not declared.sources:
-            recorded = dataclasses.replace(declared, sources=sources, to=to_record_label(declared.to))
+        to = self._reclassify_label(value.label, declared.name)
+        with ReportUnresolved(self._engine, declared.name, (("", value.label),)):
+            self._engine.require_registered((value,), *seeing)
         # Observers are called before a function sees the value, so that failing runs are recorded as well.
-        for reclassified in engine.observers.reclassified:
-            use = find_current_use(engine)
-            activity = use.activity.name if use is not None else None
-            reclassified(recorded, to_record_label(value.label), activity)
+        self._notify_observers(declared, value.label)
         try:
             # The value is passed in a list that is emptied, so that no frame of this library holds it after an error.
             return Personal(fn([compute_plain_value(value)]), to)
@@ -280,6 +255,44 @@ class Reclassifier(Generic[S, To]):
             redacted = redact_error(declared.name, error)
         # Raised outside of the handler, so that the original error is not its context.
         raise redacted
+
+    def _reclassify_label(self, label: Label, name: str) -> Label:
+        """Return the label of the result of a value with this label.
+
+        Raises:
+            SealedValue: the value derives from sources that the reclassification does not cover.
+        """
+        matrix = self._engine.snapshot.matrix
+        # Raises for classes that were written by hand, which may be subclasses of a source.
+        matrix.resolve_label(label)
+        current = matrix.current_source
+        covered_sources = tuple(map(current, self._from.sources))
+        uncovered_sources = [
+            source for source in label if not issubclass(current(source), (*covered_sources, NotPersonal))
+        ]
+        if not uncovered_sources:
+            return self._to
+        error = SealedValue(
+            f"{name} reclassifies {_format_clauses(self._from)}, and this value derives from "
+            f"{', '.join(list_term_ids(uncovered_sources))} as well"
+        )
+        if not self._report_if_observed(error, label):
+            raise error
+        return self._to | Label(*uncovered_sources)
+
+    def _notify_observers(self, declared: Reclassification, label: Label) -> None:
+        """Notify observers that a value with this label is reclassified."""
+        engine = self._engine
+        to_record_label = engine.snapshot.matrix.to_record_label
+        # Observers get the labels as records name them, which differ over several notices.
+        sources = to_record_label(declared.sources)
+        recorded = declared
+        if sources is not declared.sources:
+            recorded = dataclasses.replace(declared, sources=sources, to=to_record_label(declared.to))
+        for reclassified in engine.observers.reclassified:
+            use = find_current_use(engine)
+            activity = use.activity.name if use is not None else None
+            reclassified(recorded, to_record_label(label), activity)
 
 
 def _call_with(fn: Function, more: list[Any], kwargs: dict[str, Any], box: list[Any]) -> Any:
