@@ -16,7 +16,7 @@ from purposeguard.cli.adopt.project import DirectoryOption, open_project
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.options import DryRun, Imports, TableOption, err, needing, out
-from purposeguard.cli.render import Report, complain, show
+from purposeguard.cli.render import Format, Report, complain, show
 from purposeguard.cli.words import Language, language, translate
 from purposeguard.errors import Fault, on_one_line
 from purposeguard.extras import Needs
@@ -74,16 +74,7 @@ def scan(
         progress.update(task, completed=total)
         faults = _find_faults(catalog, project, is_complete=app is not None)
         is_written = not dry_run and _write(project, result)
-    show(_make_report(result, faults, failures), form, out())
-    for failure in failures:
-        complain(err(), "warning", failure)
-    for fault in faults:
-        complain(err(), "finding", str(fault))
-    if form == "table":
-        if len(result.proposals) > MAX_SHOWN:
-            more = len(result.proposals) - MAX_SHOWN
-            print(translate(f"{more} more fields are not shown: tags.toml and `--format json` have all of them"))
-        print(translate(result.format_summary()))
+    _show_result(result, faults, failures, form)
     if is_written:
         complain(err(), "written", str(project.directory / TAGS))
     return not faults
@@ -119,6 +110,20 @@ def _collect(
             "modules)"
         )
     return catalog, failures
+
+
+def _show_result(result: _Scan, faults: list[Fault], failures: list[str], form: Format) -> None:
+    """Print the proposals and, on standard error, the modules that could not be imported and the faults."""
+    show(_make_report(result, faults, failures), form, out())
+    for failure in failures:
+        complain(err(), "warning", failure)
+    for fault in faults:
+        complain(err(), "finding", str(fault))
+    if form == "table":
+        if len(result.proposals) > MAX_SHOWN:
+            more = len(result.proposals) - MAX_SHOWN
+            print(translate(f"{more} more fields are not shown: tags.toml and `--format json` have all of them"))
+        print(translate(result.format_summary()))
 
 
 @contextlib.contextmanager
