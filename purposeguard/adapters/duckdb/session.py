@@ -25,7 +25,7 @@ from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, list_used_columns
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.tags import NOT_PERSONAL, Tag
+from purposeguard.adapters.tags import NOT_PERSONAL, Revisions, Tag
 from purposeguard.errors import UnknownSource, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -80,12 +80,8 @@ def connect(
     locked = LockedDatabase(os.fspath(database), sources, observing=guard.engine.observing)
     try:
         columns_by_table = {name: _complete_tags(source.names, source.tags) for name, source in sources.items()}
-        for name, table_tags in tags.items():
-            if name in tables:
-                continue
-            names = list(locked.read_types(name.split(".")))
-            merged_tags = merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
-            columns_by_table[name] = _complete_tags(names, merged_tags)
+        own_tags = {name: table_tags for name, table_tags in tags.items() if name not in tables}
+        columns_by_table |= _tag_database_tables(locked, own_tags, revisions)
         _require_tables_absent_from_database(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, columns_by_table, views, guard.tags), locked)
         locked.add_views(views)
@@ -331,6 +327,18 @@ class Runner:
 def _make_count_result(count: int) -> Result:
     table = pa.table({"Count": [count]})
     return Result(["Count"], [Tag()], lambda: table)
+
+
+def _tag_database_tables(
+    locked: LockedDatabase, tags: Mapping[str, object], revisions: Revisions
+) -> dict[str, dict[str, Tag | None]]:
+    """Return the tag of every column of the database's own tables that have tags, by table."""
+    columns_by_table: dict[str, dict[str, Tag | None]] = {}
+    for name, table_tags in tags.items():
+        names = list(locked.read_types(name.split(".")))
+        merged_tags = merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
+        columns_by_table[name] = _complete_tags(names, merged_tags)
+    return columns_by_table
 
 
 def _complete_tags(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | None]:
