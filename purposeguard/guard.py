@@ -55,6 +55,7 @@ from purposeguard.runtime.use import NO_USE, InactiveUse, MemberUse, Use
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combine_seals
 from purposeguard.values.rows import Whose
+from purposeguard.values.type_schema import TagLookup
 
 if TYPE_CHECKING:
     # The methods that need these modules import them, because most applications start without them.
@@ -167,7 +168,9 @@ class Guard:
         from purposeguard.project.tags import TagFile  # noqa: PLC0415  # Most applications start without.
 
         if tags is not None:
-            self._tags = resolve_file(tags, TagFile, self.engine.table)
+            file = self._tags = resolve_file(tags, TagFile, self.engine.table)
+            refuse = functools.partial(self.engine.refuse_unresolved, event="reading of tags")
+            self.engine.silent = TagLookup(functools.partial(file.complete, refuse=refuse)).silent
         if purposes is not None:
             self._purposes = resolve_file(purposes, PurposeFile, self.engine.table)
 

@@ -159,7 +159,7 @@ def read_class(revisions: Revisions, cls: type, file: TagFile | None) -> dict[st
     for name, shape in Model(cls).columns().items():
         where = f"{cls.__qualname__}.{name}"
         annotated[name] = make_field_tag(revisions, specs_of(shape, where), where)
-    stated = file.find_class(cls.__module__, cls.__qualname__) if file is not None else None
+    stated = file.find_fields(cls) if file is not None else None
     tags = merge_file_tags(revisions, file, [stated], drop_none_values(annotated), cls.__qualname__)
     return {name: tags.get(name, Tag()) for name in annotated}
 

@@ -44,7 +44,6 @@ from purposeguard.runtime.handover import HandOverTerms, iter_denials, resolve_r
 from purposeguard.runtime.use import NO_USE, Use
 from purposeguard.values.markers import Subject
 from purposeguard.values.rows import Whose, resolve_subject_argument
-from purposeguard.values.type_schema import SILENT
 from purposeguard.values.walk import ArgumentScan
 
 __all__ = ["OURSELVES", "Handover", "Outbound", "Outgoing", "Place", "must_hold_no_seal"]
@@ -261,7 +260,7 @@ class Outgoing:
             if isinstance(item, (str, TermMeta, Label)):
                 labels.append(matrix.resolve_label(item))
             else:
-                scan.scan_argument(item, SILENT, "what")
+                scan.scan_argument(item, self._engine.silent, "what")
                 payload.append(item)
         labels += map(matrix.resolve_label, scan.labels)
         if not labels:
@@ -270,7 +269,9 @@ class Outgoing:
             )
         subjects = _to_subjects(subject)
         for subject_or_row in subjects:
-            resolve_subject_argument(subject_or_row)  # Called for its error only: the argument names nobody.
+            resolve_subject_argument(
+                subject_or_row, self._engine.silent
+            )  # Called for its error only: the argument names nobody.
             if isinstance(subject_or_row, RowContext):
                 raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
         ids = tuple(subject_or_row for subject_or_row in subjects if isinstance(subject_or_row, _IDS))
@@ -394,10 +395,10 @@ class Outgoing:
             return
         engine, label = self._engine, declared.label
         scan = ArgumentScan()
-        scan.scan_argument(list(declared.rows), SILENT, "what")
+        scan.scan_argument(list(declared.rows), engine.silent, "what")
         row_contexts = dict.fromkeys(scan.row_contexts)
         for subject in declared.subjects:
-            row_contexts.update(dict.fromkeys(resolve_subject_argument(subject)))
+            row_contexts.update(dict.fromkeys(resolve_subject_argument(subject, engine.silent)))
         if row_contexts and engine.oversight is not None:
             for row_context in row_contexts:
                 use.check(label, row_context)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from purposeguard.errors import Fault, UnknownTerm
+from purposeguard.containers import pick_keys
+from purposeguard.errors import Fault, NoticeError, UnknownTerm
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.positions import Location, Position
@@ -23,7 +24,9 @@ from purposeguard.project.reading import (
     make_suggestion,
     raise_faults,
 )
+from purposeguard.values.annotations import class_lineage
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
+from purposeguard.values.type_schema import Model, Shape
 
 NOT_PERSONAL: Final = Label(NotPersonal)
 
@@ -138,6 +141,51 @@ class TagFile:
         """
         return self._merge_entries(self._classes.find_all(f"{module}.{qualname}"))
 
+    def find_fields(self, cls: type) -> Fields:
+        """Return the tags of the fields of a class, those that it inherits included.
+
+        An entry without wildcards is more specific than a pattern, and one of the class than one of its bases.
+        """
+        names = [f"{owner.__module__}.{owner.__qualname__}" for owner in class_lineage(cls)]
+        return self._merge_entries(self._classes.find_all(*names)) or {}
+
+    def complete(
+        self, cls: type, shapes: Mapping[str, Shape], *, refuse: Callable[[NoticeError], object]
+    ) -> Mapping[str, Shape]:
+        """Complete the fields of a class whose annotations state no source, or no mark, by its entries.
+
+        Args:
+            cls: The class.
+            shapes: The shapes of its fields, by their annotations.
+            refuse: A function that gets the error if entries and annotations do not agree. If it does not raise the
+                error, the annotations count.
+
+        Returns:
+            Field → shape.
+        """
+        stated = pick_keys(self.find_fields(cls), shapes)
+        if not stated:
+            return shapes
+        # Without the entries of other classes, as an adapter reads the class.
+        columns = Model(cls).columns()
+        annotated = {name: _to_field_tag(columns[name]) for name in stated}
+        try:
+            raise_faults(self.check_agreement(stated, annotated), self.path)
+        except NoticeError as error:
+            refuse(error)
+        completed = dict(shapes)
+        for name, tag in stated.items():
+            if annotated[name].sources is None:
+                if tag.sources is None:
+                    completed[name] |= Shape(
+                        undecided=f"by `{tag.entry}` (line {tag.position.line}): decide its source"
+                    )
+                else:
+                    completed[name] |= Shape(tag.sources.sources)
+            if not annotated[name].marks:
+                completed[name] |= Shape(marks=frozenset(tag.marks))
+        return completed
+
     def find_table(self, name: str, schema: str | None = None) -> Fields | None:
         """Return the tags of the columns of a table.
 
@@ -245,6 +293,13 @@ class TagFile:
 
     def _make_fault(self, tag: FieldTag, name: str, message: str, suggestion: str | None = None) -> Fault:
         return make_fault(self.path, (tag.entry, name), tag.position, message, suggestion)
+
+
+def _to_field_tag(shape: Shape) -> FieldTag:
+    """Return the tag that the annotation of a field states. Its sources are None if it states none."""
+    sources = shape.sources
+    marks = sorted(shape.marks_within, key=lambda mark: mark is ByRow)
+    return FieldTag(Label(*sources) if sources else None, tuple(marks))
 
 
 def _list_headers(name: str, schema: str | None) -> list[str]:

@@ -111,7 +111,7 @@ class AccessFunction:
             NameError: The annotation contains a name that is not defined (yet).
         """
         access, matrix = self.access, self._engine.snapshot.matrix
-        announced = read_announced_result(self._fn, access, localns)
+        announced = read_announced_result(self._fn, access, localns, self._engine.silent)
         if self._engine.untagged_refused:
             refuse_untagged(announced.shape, access.name)
         for label in (announced.label, *announced.shape.seals().values()):
@@ -152,7 +152,7 @@ class AccessFunction:
                 raise UnlabelledData(
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error
-        self._announce(AnnouncedResult.of_any_rows(access.named))
+        self._announce(AnnouncedResult.of_any_rows(access.named, self._engine.silent))
         return access.label
 
     @property
@@ -175,7 +175,7 @@ class AccessFunction:
     @property
     def _shape(self) -> Shape:
         """The shape of the results. Empty as long as the annotation is not resolved."""
-        return self._announced.shape if self._announced is not None else Shape()
+        return self._announced.shape if self._announced is not None else self._engine.silent
 
     def belongs_to(self, engine: Engine) -> bool:
         """Return True if this engine decides for the function."""

@@ -33,7 +33,7 @@ class AnnouncedResult(NamedTuple):
         label_outside_rows: The label of the data that is in no row, and of the sources that the decorator names. None
             if there is no such data.
         is_marked: True if the rows name their subject or dates.
-        may_hold_unannounced_rows: True if a class of the rows has a place for data that no annotation describes.
+        may_hold_unannounced_rows: True if a class of the rows has a place for data that no tag describes.
         may_contain_lazy_values: True if a result may contain an iterator or a coroutine.
         fields: The labels of the tagged fields, by path.
         sealed: The labels of the sealed values, by path.
@@ -49,10 +49,10 @@ class AnnouncedResult(NamedTuple):
     sealed: dict[str, Label]
 
     @classmethod
-    def of_any_rows(cls, named: Label) -> Self:
+    def of_any_rows(cls, named: Label, silent: Shape) -> Self:
         """Return the result of a function whose annotation cannot be resolved. Rows are recognized by their class."""
         return cls(
-            Shape(),
+            silent,
             named,
             named,
             is_marked=True,
@@ -63,20 +63,24 @@ class AnnouncedResult(NamedTuple):
         )
 
 
-def read_announced_result(fn: Function, access: Access, localns: Mapping[str, Any] | None) -> AnnouncedResult:
+def read_announced_result(
+    fn: Function, access: Access, localns: Mapping[str, Any] | None, silent: Shape
+) -> AnnouncedResult:
     """Read the return annotation of an access function.
 
     Args:
         fn: The function.
         access: The entry of the function in the inventory, with the arguments of its decorator.
         localns: The local names around a function that is defined inside another function.
+        silent: The shape of an annotation that states nothing, with the tags that the guard reads from a file.
 
     Raises:
+        NoticeError: The file of tags and the annotations of a class do not agree.
         UnlabelledData: The annotation lacks the tags or marks that the decorator needs.
         NameError: The annotation contains a name that is not defined (yet).
     """
     annotation = _return_annotation(fn, localns)
-    shape = read_shape(annotation)
+    shape = read_shape(annotation, silent.bindings)
     labels = shape.labels()
     shapes_beside = shapes_beside_fields(shape)
     label = _join_label(access, labels, shapes_beside)

@@ -48,6 +48,7 @@ from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
 from purposeguard.values.personal import Personal
 from purposeguard.values.rows import resolve_subject_argument
 from purposeguard.values.sealed import function_name, iter_functions
+from purposeguard.values.type_schema import SILENT
 from purposeguard.values.withheld import ClassCache
 
 KnownPreferences = Mapping[str | None, SubjectPreferences | None]
@@ -99,6 +100,7 @@ class Engine:
         oversight: Governance, which keeps requests and consents, if any.
         reset_ambient: Restores the previous ambient use from a token.
         set_ambient: Makes a use ambient and returns a token.
+        silent: The shape of an annotation that states nothing, with the tags that the guard reads from a file.
         snapshot: The policy in force.
         transforms: The functions that a strict guard permits to see plain values. None if the guard is not strict.
         untagged_refused: True if access functions may not return models with undescribed fields.
@@ -119,6 +121,7 @@ class Engine:
         "oversight",
         "reset_ambient",
         "set_ambient",
+        "silent",
         "snapshot",
         "transforms",
         "untagged_refused",
@@ -179,6 +182,7 @@ class Engine:
         self.set_ambient = ambient.set
         self.reset_ambient = ambient.reset
         self.classes = ClassCache()
+        self.silent = SILENT
 
     def ambient(self) -> Any:
         """Return the active use: the innermost one that was entered here and whose generator is not suspended.
@@ -302,7 +306,7 @@ class Engine:
             TypeError: A subject is named, but there is no governance that knows its requests.
             TypeError, ValueError, UnlabelledData: As in `resolve_subject_argument`.
         """
-        row_contexts = resolve_subject_argument(subject)
+        row_contexts = resolve_subject_argument(subject, self.silent)
         if self.oversight is None and any(row_context.subject is not None for row_context in row_contexts):
             message = (
                 "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "

@@ -187,7 +187,7 @@ class HandOverFunction:
 
     def _resolve(self, localns: Mapping[str, Any] | None = None) -> dict[str, Shape]:
         declared = self.declared
-        shapes = read_parameter_shapes(self._fn, localns)
+        shapes = read_parameter_shapes(self._fn, localns, self._engine.silent)
         label = declared.named or unite_shape_labels(shapes)
         if label is NOT_PERSONAL:  # The decorator cannot declare annotated personal data as not personal.
             label = unite_shape_labels(shapes) or label

@@ -297,7 +297,7 @@ class LegalExceptionUse(Use[Any]):
 
     def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """Return the subjects and dates that a `subject=` argument names. Governance is not required."""
-        return resolve_subject_argument(subject)
+        return resolve_subject_argument(subject, self.handle.engine.silent)
 
     def _open_for_subject(self, value: Any, subject: object) -> Any:
         return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]

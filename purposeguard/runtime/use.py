@@ -47,7 +47,7 @@ from purposeguard.values.opener import Opener, dump_opener_var
 from purposeguard.values.personal import Personal, require_sealed
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content
-from purposeguard.values.type_schema import Shape, read_shape
+from purposeguard.values.type_schema import read_shape
 
 # The variable is invariant. If it were contravariant, type checkers would solve `P` as the union of a purpose and the
 # expected purpose, so a block for one purpose would be accepted where a use for another one is expected.
@@ -437,10 +437,11 @@ class Use(Opener, Generic[P]):
         from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
         from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # As above.
 
+        shape = self.handle.engine.silent
         if like is None:  # The classes in the value count.
-            shape, has_tags = Shape(), describes_itself(value)
+            has_tags = describes_itself(value, shape)
         else:
-            shape = read_shape(like)
+            shape = read_shape(like, shape.bindings)
             has_tags = shape.has_tags
         if not has_tags:
             class_name = type(value).__qualname__
@@ -464,7 +465,8 @@ class Use(Opener, Generic[P]):
             return value
         from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
 
-        return cast("T", withhold_denied_fields(self, value, Shape(), None, met=met, authorize=self._require_active))
+        shape = self.handle.engine.silent
+        return cast("T", withhold_denied_fields(self, value, shape, None, met=met, authorize=self._require_active))
 
     def _require_active(self) -> Use[Any] | None:
         """Return this use if it is valid here, or None if it is not and that is only observed.

@@ -14,8 +14,10 @@ from purposeguard.values.annotations import evaluate_annotation, read_function_a
 from purposeguard.values.type_schema import SILENT, Shape, read_shape
 
 
-def read_parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
-    """Return parameter → shape for a function. The shape of a parameter without an annotation is empty.
+def read_parameter_shapes(
+    fn: Callable[..., Any], localns: Mapping[str, Any] | None, silent: Shape = SILENT
+) -> dict[str, Shape]:
+    """Return parameter → shape for a function. The shape of a parameter without an annotation is `silent`.
 
     Raises:
         NameError: an annotation names what is not defined (yet).
@@ -25,13 +27,13 @@ def read_parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | N
     shapes: dict[str, Shape] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         annotation = evaluate_annotation(annotations.get(name), names, around)
-        shape = read_shape(annotation)
+        shape = read_shape(annotation, silent.bindings)
         # An unpacked annotation describes all the arguments together.
         unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
         if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
-            shape = Shape(items=shape)
+            shape = Shape(items=shape, lookup=silent.lookup)
         elif parameter.kind is parameter.VAR_KEYWORD and not unpacked:
-            shape = Shape(items=shape, keys=SILENT)
+            shape = Shape(items=shape, keys=silent, lookup=silent.lookup)
         shapes[name] = shape
     return shapes
 

@@ -41,7 +41,15 @@ from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, field_names_o
 from purposeguard.values.markers import Mark
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.streams import is_lazy_class
-from purposeguard.values.type_schema import SILENT, Model, Shape, is_fully_defined, refuse_unread
+from purposeguard.values.type_schema import (
+    MOST_CACHED,
+    SILENT,
+    Model,
+    Shape,
+    TagLookup,
+    is_fully_defined,
+    refuse_unread,
+)
 from purposeguard.values.undeclared import Computed, StateReader, find_computed_members, private_values, state_reader
 from purposeguard.values.withheld import WithheldRecord, is_copy
 
@@ -50,9 +58,6 @@ MISSING: Final = object()
 
 LEAVES: Final = PLAIN.issuperset
 """A predicate: True if all of these classes are those of plain values, `LEAVES(map(type, values))`."""
-
-_MOST: Final = 1000
-"""The number of plans that a shape caches."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -84,6 +89,19 @@ class ValuePlan:
     """The reason why no walk looks through values of this class; None if walks do."""
     gone: Mapping[str, Decision] = dataclasses.field(default_factory=dict)
     """The name of each field that was withheld from a copy → the decision that denied it."""
+    silent: Shape = dataclasses.field(init=False)
+    """The shape of values about which nothing was announced."""
+
+    def __post_init__(self) -> None:
+        """Look up the tags of values that were not announced. Refuse rows with a field whose source is not decided."""
+        self.silent = self.shape.silent
+        if self.shape.lookup is None:
+            return
+        self.items = self.silent if self.items is SILENT else self.items
+        self.keys = self.silent if self.keys is SILENT else self.keys
+        for name, field in (self.fields or {}).items():
+            if field.undecided and name not in self.gone:
+                self.refusal = f", whose field `{name}` is undecided, {field.undecided}"
 
     @cached_property
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
@@ -128,6 +146,7 @@ class ValuePlan:
         fields = self.fields
         if (
             fields is None
+            or self.refusal is not None
             or self.is_marked
             or self.unchecked_label
             or self.gone
@@ -192,17 +211,22 @@ class ValuePlan:
     @cached_property
     def own_label(self) -> Label | None:
         """The label of all tags in the class itself."""
-        return Model(self.cls).shape.label_of_all() if is_taggable(self.cls) else None
+        return self._own_model.shape.label_of_all() if is_taggable(self.cls) else None
 
     @cached_property
     def has_tags(self) -> bool:
-        """True if the class itself has a tagged or sealed field."""
-        return Model(self.cls).shape.has_tags
+        """True if the class itself has a tagged, sealed or undecided field, or a class in it has."""
+        shape = self._own_model.shape
+        return shape.has_tags or any(part.undecided for part in shape.iter_reachable("items", "keys"))
 
     @cached_property
     def own_names(self) -> tuple[str, ...]:
         """The fields of the class itself."""
-        return tuple(Model(self.cls).fields()) if is_taggable(self.cls) else ()
+        return tuple(self._own_model.fields()) if is_taggable(self.cls) else ()
+
+    @property
+    def _own_model(self) -> Model:
+        return Model(self.cls, lookup=self.shape.lookup)
 
     @cached_property
     def state(self) -> StateReader | None:
@@ -214,7 +238,7 @@ class ValuePlan:
         """The computed fields and properties from which rows may be read."""
         if self.fields is None or not is_taggable(self.cls) or issubclass(self.cls, dict):
             return {}
-        members = find_computed_members(unwithheld_class(self.cls), self.fields)
+        members = find_computed_members(Model(unwithheld_class(self.cls), lookup=self.shape.lookup), self.fields)
         return {name: member for name, member in members.items() if name not in self.gone}
 
     @cached_property
@@ -346,7 +370,7 @@ def make_plan(cls: type, shape: Shape, path: str = "") -> ValuePlan:
     if plan is None:
         plan = (_make_row_plan if is_taggable(cls) else _make_non_row_plan)(cls, shape, path)
         if is_fully_defined(cls) and not is_copy(cls):  # Classes of copies are discarded with their use.
-            if len(shape.plans) >= _MOST:
+            if len(shape.plans) >= MOST_CACHED:
                 shape.plans.clear()
             shape.plans[cls] = plan
     return plan
@@ -366,7 +390,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
         contents = shape.contents
         fields = _unite_fields(rows, contents)
         return ValuePlan(
-            cls, shape, fields, rows, contents or SILENT, shape.keys or SILENT, gone=withheld_fields_of(cls)
+            cls, shape, fields, rows, contents or shape.silent, shape.keys or shape.silent, gone=withheld_fields_of(cls)
         )
     if issubclass(cls, Sealed) and shape.sealed:
         return ValuePlan(cls, shape)
@@ -388,7 +412,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
 
 def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     """Return the plan for a class with fields."""
-    models = applicable_models(cls, shape.models)
+    models = applicable_models(cls, shape.models, shape.lookup)
     announced = tuple(model for model in models if model in shape.models)
     gone = withheld_fields_of(cls)
     if issubclass(cls, WITHOUT_FIELDS):  # For example, an enumeration's member cannot be copied.
@@ -435,19 +459,19 @@ def _item_and_key_shapes(cls: type, shape: Shape) -> tuple[Shape, Shape]:
 
     If it is a container of another kind than announced, each may be anything that was announced.
     """
-    items = shape.contents or SILENT
+    items = shape.contents or shape.silent
     if shape.keys is None:
         return items, items
-    return (items, shape.keys) if issubclass(cls, Mapping) else (shape.iterated or SILENT, SILENT)
+    return (items, shape.keys) if issubclass(cls, Mapping) else (shape.iterated or shape.silent, shape.silent)
 
 
-def applicable_models(cls: type, announced: Iterable[Model]) -> tuple[Model, ...]:
+def applicable_models(cls: type, announced: Iterable[Model], lookup: TagLookup | None) -> tuple[Model, ...]:
     """Return the classes that describe an object: the announced ones that it is an instance of and, last, its own."""
     if not is_taggable(cls):
         return tuple(model for model in announced if model.is_mapping) if issubclass(cls, dict) else ()
     own = unwithheld_class(cls)  # A copy without a field has lost the field's mark as well.
     models = tuple(model for model in announced if _is_instance_class(own, model))
-    return models if any(model.cls is own for model in models) else (*models, _own_model(own, models))
+    return models if any(model.cls is own for model in models) else (*models, _own_model(own, models, lookup))
 
 
 def _is_instance_class(cls: type, model: Model) -> bool:
@@ -456,7 +480,7 @@ def _is_instance_class(cls: type, model: Model) -> bool:
     return not model.is_mapping and (generic.get("origin") or model.cls) in cls.__mro__
 
 
-def _own_model(cls: type, announced: Iterable[Model]) -> Model:
+def _own_model(cls: type, announced: Iterable[Model], lookup: TagLookup | None) -> Model:
     """Return the model of a class itself, with the arguments for its type variables that were announced."""
     bound: dict[Any, Shape] = {}
     for model in announced:
@@ -465,7 +489,7 @@ def _own_model(cls: type, announced: Iterable[Model]) -> Model:
             own = names.get(name)
             if own in getattr(cls, "__parameters__", ()):
                 bound[own] = bound[own] | shape if own in bound else shape
-    return Model(cls, tuple(bound.items()))
+    return Model(cls, tuple(bound.items()), lookup)
 
 
 def _bind_type_arguments(cls: type, generic: type) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from purposeguard.policy.row_context import RowContext, SubjectId, subject_key, 
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.markers import Collected, Ended, SubjectMark
 from purposeguard.values.plan import MISSING, ValuePlan, applicable_models, make_plan, read_field, withheld_fields_of
-from purposeguard.values.type_schema import SILENT, Model
+from purposeguard.values.type_schema import SILENT, Model, Shape
 
 
 class _Dataclass(Protocol):
@@ -40,17 +40,18 @@ LONG_AGO: Final = datetime.date.min
 
 
 def row_contexts_of(
-    row: Any, models: Iterable[Model] = (), around: tuple[RowContext, ...] = ()
+    row: Any, models: Iterable[Model] = (), around: tuple[RowContext, ...] = (), *, silent: Shape = SILENT
 ) -> tuple[RowContext, ...]:
     """Read the marked fields of a row. `models` are the classes that its annotation announces.
 
-    See `read_row_contexts`.
+    `silent` is the shape of values about which nothing was announced. See `read_row_contexts`.
     """
     cls = type(row)
     if models:
-        plan = ValuePlan(cls, SILENT, models=applicable_models(cls, models), gone=withheld_fields_of(cls))
-    elif cls in SILENT.plans or is_taggable(cls):
-        plan = make_plan(cls, SILENT)
+        applicable = applicable_models(cls, models, silent.lookup)
+        plan = ValuePlan(cls, silent, models=applicable, gone=withheld_fields_of(cls))
+    elif cls in silent.plans or is_taggable(cls):
+        plan = make_plan(cls, silent)
     else:
         return ()
     return read_row_contexts(row, plan, {}, around)
@@ -132,8 +133,10 @@ def qualify_subject(mark: SubjectMark, subject_id: Any) -> Any:
     return subject_id if mark.realm is None else f"{mark.realm}:{subject_key(subject_id)}"
 
 
-def resolve_subject_argument(subject: object) -> tuple[RowContext, ...]:
+def resolve_subject_argument(subject: object, silent: Shape) -> tuple[RowContext, ...]:
     """Return the row contexts for a `subject=` argument: a `RowContext`, the id of a subject, or a row with marks.
+
+    `silent` is the shape with which the guard plans a row.
 
     Raises:
         TypeError, ValueError: it is none of them, or a row of a class without marks.
@@ -144,7 +147,7 @@ def resolve_subject_argument(subject: object) -> tuple[RowContext, ...]:
     if isinstance(subject, (int, str, uuid.UUID)):
         return (RowContext(subject),)
     if is_taggable(type(subject)):
-        row_contexts = row_contexts_of(subject)
+        row_contexts = row_contexts_of(subject, silent=silent)
         if row_contexts:
             return row_contexts
         raise TypeError(f"{type(subject).__qualname__} has no marked field: mark one, `Annotated[int, Subject]`")

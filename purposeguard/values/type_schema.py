@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import sys
 import types
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
@@ -60,14 +60,24 @@ from purposeguard.values.sealed import Sealed
 _LEAVES: Final = (*(PLAIN - {type(None)}), *WITHOUT_FIELDS)
 
 Bindings = Mapping[Any, "Shape"]
-"""The shapes of the type variables of a generic model and of `Self`; `ForwardRef` for names that are not resolved."""
+"""The shapes of the type variables of a generic model and of `Self`; `ForwardRef` for names that are not resolved.
+
+`TagLookup` stands for the shape whose lookup all models get.
+"""
 
 
 class Model(NamedTuple):
-    """A taggable class that an annotation names, with the arguments for its type variables."""
+    """A taggable class that an annotation names, with the arguments for its type variables.
+
+    Attributes:
+        cls: The class.
+        bindings: The shapes of its type variables.
+        lookup: The tags of fields that are not in the code, if a guard reads some.
+    """
 
     cls: type
     bindings: tuple[tuple[Any, Shape], ...] = ()
+    lookup: TagLookup | None = None
 
     @property
     def is_mapping(self) -> bool:
@@ -77,41 +87,47 @@ class Model(NamedTuple):
     @property
     def shape(self) -> Shape:
         """The shape of a value of this class."""
-        return Shape(models=(self,))
+        return Shape(models=(self,), lookup=self.lookup)
 
     def fields(self) -> Mapping[str, Shape]:
         """Return field → shape, in the order of the class. Cached for classes that are not generic.
 
         Raises:
+            NoticeError: the lookup and the annotations do not agree.
             UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown; or a field is marked
                 as a column of a table whose rows name their sources.
         """
-        shapes: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
+        shapes: Mapping[str, Shape] | None = None
+        if not self.bindings:
+            shapes = vars(self.cls).get(_SHAPES) if self.lookup is None else self.lookup.get_fields(self.cls)
         if shapes is None:
-            shapes = self.columns()
+            shapes = self.columns() if self.lookup is None else self.lookup.complete(self.cls, self.columns())
             for name, shape in shapes.items():
                 if not shape.marks_within.isdisjoint(TABLES_ALONE):
                     raise UnlabelledData(
                         f"{self.cls.__qualname__}.{name} is marked as a column of a table whose rows say where they "
                         "were collected: read them through `purposeguard.adapters`, or tag the field with its sources"
                     )
-            if not self.bindings:
+            if self.lookup is not None:
+                self.lookup.set_fields(self, shapes)
+            elif not self.bindings:
                 type.__setattr__(self.cls, _SHAPES, shapes)
         return shapes
 
     def columns(self) -> Mapping[str, Shape]:
-        """Return field → shape like `fields`, but allow the marks that only columns of tables may have.
+        """Return field → shape by the annotations alone. The marks that only columns of tables may have are allowed.
 
         Raises:
             UnlabelledData: an annotation cannot be resolved.
         """
-        scopes = _type_variable_scopes(self.cls, dict(self.bindings))
+        outer = self.shape.bindings
+        scopes = _type_variable_scopes(self.cls, {**outer, **dict(self.bindings)}, outer)
         fields = resolve_hints(self.cls)
 
         def bindings_of(owner: type) -> Bindings:
             # Pydantic expresses inherited fields in the type variables of the inheriting class.
             scope = self.cls if issubclass(owner, BaseModel) else owner
-            return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
+            return {**scopes.get(scope, outer), typing_extensions.Self: self.shape}
 
         shapes: dict[str, Shape] = {}
         for name, hint in fields.items():
@@ -137,13 +153,12 @@ class Model(NamedTuple):
         Raises:
             UnlabelledData: a mark is on a sealed field or on keys, or on too many fields. Also as `fields`.
         """
-        marked_fields: Mapping[Mark, tuple[str, ...]] | None = (
-            vars(self.cls).get(_MARKED) if not self.bindings else None
-        )
+        if self.bindings or self.lookup is not None:
+            return _collect_marks(self.cls, self.fields())
+        marked_fields: Mapping[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED)
         if marked_fields is None:
             marked_fields = _collect_marks(self.cls, self.fields())
-            if not self.bindings:
-                type.__setattr__(self.cls, _MARKED, marked_fields)
+            type.__setattr__(self.cls, _MARKED, marked_fields)
         return marked_fields
 
 
@@ -164,6 +179,8 @@ class Shape:
         unread: The classes that it may be whose fields are not read. If one of them has tags, the value is refused.
         repeats: True if the items of a container have this shape again, as in a recursive type alias.
         literals: The single values that it may be, with their classes.
+        undecided: The reason why nobody may use the value: its source is not decided. Empty if it is.
+        lookup: The tags of fields that are not in the code, for the classes of values that were not announced.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -178,8 +195,20 @@ class Shape:
     unread: tuple[type, ...] = ()
     repeats: bool = False
     literals: frozenset[tuple[type, Any]] = frozenset()
+    undecided: str = ""
+    lookup: TagLookup | None = dataclasses.field(default=None, compare=False, repr=False)
     plans: dict[type, Any] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
     """Class of a value → its cached `plan.ValuePlan` where this shape was announced."""
+
+    @property
+    def silent(self) -> Shape:
+        """The shape of an annotation that states nothing, with the same lookup."""
+        return SILENT if self.lookup is None else self.lookup.silent
+
+    @property
+    def bindings(self) -> Bindings:
+        """The bindings with which annotations are read with the same lookup."""
+        return {} if self.lookup is None else self.lookup.bindings
 
     @property
     def says_what(self) -> bool:
@@ -219,7 +248,10 @@ class Shape:
         unread = tuple(dict.fromkeys((*self.unread, *other.unread)))
         tags, seal = self.tags | other.tags, self.seal | other.seal
         repeats, literals = self.repeats or other.repeats, self.literals | other.literals
-        return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals)
+        undecided, lookup = self.undecided or other.undecided, self.lookup or other.lookup
+        return Shape(
+            tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals, undecided, lookup
+        )
 
     def merge_restated(self, other: Shape) -> Shape:
         """Return the part of this shape that still holds after the field was annotated anew with `other`.
@@ -389,6 +421,48 @@ SILENT: Final = Shape()
 """The shape of an annotation that states nothing: a value is described by its own class."""
 
 
+class TagLookup:
+    """The tags of fields that are not in the code, for the classes whose values one guard looks through.
+
+    The shapes and models that a guard reads carry its lookup. So guards with different tags share no plans.
+
+    Attributes:
+        silent: The shape of an annotation that states nothing.
+        bindings: The bindings with which annotations are read for the guard.
+    """
+
+    def __init__(self, complete: Callable[[type, Mapping[str, Shape]], Mapping[str, Shape]]) -> None:
+        """Make a lookup.
+
+        Args:
+            complete: Completes the fields of a class, given by their annotations.
+        """
+        self.silent: Final = Shape(lookup=self)
+        self.bindings: Final[Bindings] = types.MappingProxyType({TagLookup: self.silent})
+        self.complete: Final = complete
+        self._fields: dict[type, tuple[object, Mapping[str, Shape]]] = {}
+
+    def get_fields(self, cls: type) -> Mapping[str, Shape] | None:
+        """Return the cached fields of a class; None if there are none, or its annotations were read anew."""
+        hints, shapes = self._fields.get(cls, (None, None))
+        return shapes if hints is vars(cls).get(_READ) else None
+
+    def set_fields(self, model: Model, shapes: Mapping[str, Shape]) -> None:
+        """Cache the fields of a class that is not generic."""
+        if not model.bindings:
+            if len(self._fields) >= MOST_CACHED:
+                self._fields.clear()
+            self._fields[model.cls] = (vars(model.cls)[_READ], shapes)
+
+
+MOST_CACHED: Final = 1000
+"""The number of classes for which a lookup caches fields, or a shape caches plans."""
+
+
+def _lookup_in(bindings: Bindings) -> TagLookup | None:
+    return bindings.get(TagLookup, SILENT).lookup
+
+
 def _is_covered_by(tagged: str, path: str) -> bool:
     """Return True if the tag at `tagged` covers the field at `path`: on itself, a field around it or its items."""
     if not tagged or tagged == path:
@@ -518,6 +592,12 @@ def read_shape(annotation: object, bindings: Bindings = types.MappingProxyType({
 
 def read_argument_shape(annotation: object, bindings: Bindings) -> Shape:
     """Read the shape of an annotation in brackets, which may be a source, as in `Personal[T, Source]`."""
+    shape = _read_argument_shape(annotation, bindings)
+    lookup = _lookup_in(bindings)
+    return shape if shape.lookup is lookup else dataclasses.replace(shape, lookup=lookup)
+
+
+def _read_argument_shape(annotation: object, bindings: Bindings) -> Shape:
     if isinstance(annotation, (TypeVar, TypeVarTuple)):
         return bindings[annotation] if annotation in bindings else _read_type_variable_shape(annotation, bindings)
     if annotation is typing_extensions.Self or isinstance(annotation, (str, ForwardRef)):
@@ -624,14 +704,16 @@ def _make_model(cls: type, bindings: Bindings) -> Model:
     """
     generic: Mapping[str, Any] = getattr(cls, hints.GENERIC, {})
     if not generic.get("parameters"):
-        return Model(cls)
+        return Model(cls, lookup=_lookup_in(bindings))
     if generic["origin"] is not None:
         return _make_generic_model(generic["origin"], generic["args"], bindings)
-    return Model(cls, tuple((name, bindings[name]) for name in generic["parameters"] if name in bindings))
+    bound = tuple((name, bindings[name]) for name in generic["parameters"] if name in bindings)
+    return Model(cls, bound, _lookup_in(bindings))
 
 
 def _make_generic_model(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Model:
-    return Model(origin, tuple(_bind_parameters(getattr(origin, "__parameters__", ()), args, bindings).items()))
+    bound = _bind_parameters(getattr(origin, "__parameters__", ()), args, bindings)
+    return Model(origin, tuple(bound.items()), _lookup_in(bindings))
 
 
 def _find_unread_classes(cls: object) -> tuple[type, ...]:
@@ -737,7 +819,7 @@ def _read_seal_shape(args: tuple[Any, ...], bindings: Bindings) -> Shape:
 
 
 def _unite_shapes(annotations: Iterable[object], bindings: Bindings) -> Shape:
-    shape = Shape()
+    shape = bindings.get(TagLookup, SILENT)
     for annotation in annotations:
         if annotation is not None:
             shape |= read_argument_shape(annotation, bindings)
@@ -934,13 +1016,17 @@ def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
             )
 
 
-def _type_variable_scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
-    """Return class → the shapes of its type variables, since two generic classes may use one variable differently."""
+def _type_variable_scopes(cls: type, bindings: Bindings, outer: Bindings) -> dict[type, Bindings]:
+    """Return class → the shapes of its type variables, since two generic classes may use one variable differently.
+
+    The bindings of each class contain the `outer` ones.
+    """
     scopes: dict[type, Bindings] = {cls: bindings}
     for owner in hints.class_lineage(cls):
         for base in owner.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
                 names = getattr(origin, "__parameters__", ())
-                scopes.setdefault(origin, _bind_parameters(names, get_args(base), scopes.get(owner, {})))
+                bound = _bind_parameters(names, get_args(base), scopes.get(owner, outer))
+                scopes.setdefault(origin, {**outer, **bound})
     return scopes

@@ -29,7 +29,7 @@ from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import PLAIN, Statement, iter_attributes, iter_properties
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import NOBODY, Model, Shape, read_argument_shape
+from purposeguard.values.type_schema import NOBODY, Model, Shape, TagLookup, read_argument_shape
 from purposeguard.values.withheld import being_inspected, get_pinned_names
 
 _WITHOUT_STATE: Final = (
@@ -173,14 +173,14 @@ class Computed(NamedTuple):
         return self.shape.is_marked
 
 
-def find_computed_members(cls: type, fields: Mapping[str, Shape]) -> dict[str, Computed]:
+def find_computed_members(model: Model, fields: Mapping[str, Shape]) -> dict[str, Computed]:
     """Return the computed fields and properties of a taggable class from which rows may be read."""
     members: dict[str, Computed] = {}
-    if issubclass(cls, BaseModel):
-        for name in cls.model_computed_fields:
+    if issubclass(model.cls, BaseModel):
+        for name in model.cls.model_computed_fields:
             if name in fields and _may_give_rows(fields[name]):
                 members[name] = Computed(fields[name], _label_of(fields[name]), is_decided_by_label=False)
-    for name, shape in property_shapes(cls).items():
+    for name, shape in property_shapes(model).items():
         if name not in fields:
             label = _label_of(shape)
             by_label = label is not None and not shape.is_marked
@@ -188,15 +188,16 @@ def find_computed_members(cls: type, fields: Mapping[str, Shape]) -> dict[str, C
     return members
 
 
-def property_shapes(cls: type) -> dict[str, Shape]:
+def property_shapes(model: Model) -> dict[str, Shape]:
     """Return the shapes of the properties of a class that are annotated to return tagged or marked rows.
 
     A property whose annotation cannot be read may return anything.
     """
     shapes: dict[str, Shape] = {}
     seen: set[str] = set()
-    bindings = {**NOBODY, typing_extensions.Self: Model(cls).shape}
-    for owner in cls.__mro__:
+    itself = Model(model.cls, lookup=model.lookup).shape
+    bindings = {**NOBODY, typing_extensions.Self: itself, TagLookup: itself.silent}
+    for owner in model.cls.__mro__:
         for statement in (*iter_properties(owner), *_iter_cached_slots(owner)):
             if statement.name in seen or owner is BaseModel:
                 continue
@@ -224,22 +225,26 @@ def shapes_beside_fields(shape: Shape) -> list[Shape]:
     """
     shapes: list[Shape] = []
     for model in shape.iter_models():
-        shapes += property_shapes(model.cls).values()
+        shapes += property_shapes(model).values()
     return shapes
 
 
 def may_hold_unannounced_rows(shape: Shape) -> bool:
     """Return True if a class in a shape has a place for data whose annotation does not say which rows it holds.
 
-    Such places are private attributes and extra keys of pydantic, computed fields and cached properties.
+    Such places are private attributes and extra keys of pydantic, computed fields and cached properties, and fields
+    whose source is not decided.
     """
-    return any(_has_open_place(model.cls, model.fields()) for model in shape.iter_models())
+    return any(map(_has_open_place, shape.iter_models()))
 
 
-def _has_open_place(cls: type, fields: Mapping[str, Shape]) -> bool:
+def _has_open_place(model: Model) -> bool:
+    cls, fields = model.cls, model.fields()
     if issubclass(cls, BaseModel) and cls.model_config.get("extra") == "allow":
         return True
-    if any(member.label is None for member in find_computed_members(cls, fields).values()):
+    if any(field.undecided for field in fields.values()):
+        return True
+    if any(member.label is None for member in find_computed_members(model, fields).values()):
         return True
     places: set[str] = set(cls.__private_attributes__) if issubclass(cls, BaseModel) else set()
     for owner in cls.__mro__:

@@ -127,7 +127,7 @@ class ValueWalk(abc.ABC):
         self._in_state += 1
         is_left = False
         try:
-            is_left = all(self._is_left(part, path, around) for part in parts)
+            is_left = all(self._is_left(part, plan.silent, path, around) for part in parts)
         finally:
             self._in_state -= 1
             self._search_depth -= 1
@@ -139,10 +139,10 @@ class ValueWalk(abc.ABC):
                 "out: give the rows themselves"
             )
 
-    def _is_left(self, part: Any, path: str, around: RowContexts) -> bool:
-        plan = make_plan(type(part), SILENT, path)
+    def _is_left(self, part: Any, shape: Shape, path: str, around: RowContexts) -> bool:
+        plan = make_plan(type(part), shape, path)
         # Iterating or awaiting the object runs its own code, like calling its methods.
-        return plan.is_opaque or plan.refusal is not None or self.visit(part, SILENT, path, around) is part
+        return plan.is_opaque or plan.refusal is not None or self.visit(part, shape, path, around) is part
 
     def leaves_state(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return True if everything that a row or container holds outside of its fields or items may stay there."""
@@ -152,7 +152,7 @@ class ValueWalk(abc.ABC):
         self._in_state += 1
         try:
             # Nothing was announced about the state, so each part is described by its own class.
-            return all(self.visit(part, SILENT, path, around) is part for part in parts)
+            return all(self.visit(part, plan.silent, path, around) is part for part in parts)
         finally:
             self._in_state -= 1
 

@@ -29,7 +29,7 @@ from purposeguard.values.copying import Copies, compile_row_copier
 from purposeguard.values.plan import ValuePlan, find_undeclared_entries, format_value_name, make_plan
 from purposeguard.values.rows import read_row_contexts
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import SILENT, Shape
+from purposeguard.values.type_schema import Shape
 from purposeguard.values.undeclared import FAILED, Computed, compute
 from purposeguard.values.walk import MAX_COMPUTED_DEPTH, REFUSED, RowContexts, ValueWalk, can_rebuild
 from purposeguard.values.withheld import (
@@ -453,19 +453,22 @@ class _SealDenied(Exception):
         self.decision = decision
 
 
-def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
-    """Return True if the value consists of objects whose own classes have tags, also inside containers."""
+def describes_itself(value: Any, silent: Shape, seen: frozenset[int] = frozenset()) -> bool:
+    """Return True if the value consists of objects whose own classes have tags, also inside containers.
+
+    `silent` is the shape with which the guard plans values about which nothing was announced.
+    """
     if is_taggable(type(value)):
-        return make_plan(type(value), SILENT).has_tags
+        return make_plan(type(value), silent).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
     items: Collection[Any] | None = None
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         classes = set(map(type, value))
         if classes and all(map(is_taggable, classes)):
-            return all(make_plan(cls, SILENT).has_tags for cls in classes)
+            return all(make_plan(cls, silent).has_tags for cls in classes)
         items = value
     elif isinstance(value, dict):
         items = dict.values(value)
     # An empty container holds no data that would need tags.
-    return items is not None and all(describes_itself(item, seen | {id(value)}) for item in items)
+    return items is not None and all(describes_itself(item, silent, seen | {id(value)}) for item in items)
