@@ -150,7 +150,7 @@ class TagFile:
         return self._merge_entries(self._classes.find_all(*names)) or {}
 
     def complete(
-        self, cls: type, shapes: Mapping[str, Shape], *, refuse: Callable[[NoticeError], object]
+        self, cls: type, shapes: Mapping[str, Shape], *, refuse: Callable[[NoticeError], object] | None = None
     ) -> Mapping[str, Shape]:
         """Complete the fields of a class whose annotations state no source, or no mark, by its entries.
 
@@ -158,10 +158,13 @@ class TagFile:
             cls: The class.
             shapes: The shapes of its fields, by their annotations.
             refuse: A function that gets the error if entries and annotations do not agree. If it does not raise the
-                error, the annotations count.
+                error, the annotations count. By default the error is raised.
 
         Returns:
             Field → shape.
+
+        Raises:
+            NoticeError: With a fault for each field on which entries and annotations do not agree.
         """
         stated = pick_keys(self.find_fields(cls), shapes)
         if not stated:
@@ -172,6 +175,8 @@ class TagFile:
         try:
             raise_faults(self.check_agreement(stated, annotated), self.path)
         except NoticeError as error:
+            if refuse is None:
+                raise
             refuse(error)
         completed = dict(shapes)
         for name, tag in stated.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol, cast
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
@@ -20,37 +20,53 @@ from purposeguard.values.annotations import (
     set_external_tags,
 )
 from purposeguard.values.markers import Mark
-from purposeguard.values.type_schema import Shape, read_shape, resolve_hints
+from purposeguard.values.type_schema import SILENT, Shape, TagLookup, read_shape, resolve_hints
 
 
-def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
+class FieldTags(Protocol):
+    """Tags of fields that are not in the code: `guard.tags`."""
+
+    def complete(self, cls: type, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """Complete the fields of a class, given by their annotations."""
+        ...
+
+
+def sources_of(
+    model: object, localns: Mapping[str, Any] | None = None, *, tags: FieldTags | None = None
+) -> dict[str, Label]:
     """Return the tagged and sealed fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
 
     In a path, `[]` stands for the items of a container or the values of a mapping. A tag on the keys counts for the
     mapping. Recursive classes (mutual relations) are listed where the shortest path meets them, by each field of the
     class that holds them there. Their tags count everywhere, not only in the paths listed.
-    Instead of a model, `model` may be any annotation that holds one, such as `list[Customer]`.
+    Instead of a model, `model` may be any annotation that holds one, such as `list[Customer]`. `tags` completes the
+    tags in the code.
 
     Raises:
+        NoticeError: `tags` and the code do not agree.
         TypeError: there is no taggable class in `model`.
         UnlabelledData: an annotation cannot be resolved; `localns` gives names it may need.
     """
-    return _read_taggable_shape(model, localns).all_labels()
+    return _read_taggable_shape(model, localns, tags).all_labels()
 
 
-def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+def untagged(
+    model: object, localns: Mapping[str, Any] | None = None, *, tags: FieldTags | None = None
+) -> tuple[str, ...]:
     """Return the paths of the fields that have no tag and contain no model whose fields could have tags.
 
     Raises:
-        TypeError, UnlabelledData: as `sources_of`.
+        NoticeError, TypeError, UnlabelledData: as `sources_of`.
     """
-    return tuple(dict.fromkeys(path for path, _ in _read_taggable_shape(model, localns).iter_untagged()))
+    return tuple(dict.fromkeys(path for path, _ in _read_taggable_shape(model, localns, tags).iter_untagged()))
 
 
-def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None) -> Shape:
+def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None, tags: FieldTags | None) -> Shape:
     if localns and is_taggable(model):
         resolve_hints(model, localns)
-    shape = Shape() if isinstance(model, str) else read_shape(model)  # A string is no forward reference here.
+    shape = SILENT if tags is None else TagLookup(tags.complete).silent
+    if not isinstance(model, str):  # A string is no forward reference here.
+        shape = read_shape(model, shape.bindings)
     if not shape.has_fields:
         shape.all_labels()  # This raises if the class has tags but is of no kind that is read.
         raise TypeError(
