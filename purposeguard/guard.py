@@ -168,9 +168,9 @@ class Guard:
         from purposeguard.project.tags import TagFile  # noqa: PLC0415  # Most applications start without.
 
         if tags is not None:
-            file = self._tags = resolve_file(tags, TagFile, self.engine.table)
+            self._tags = resolve_file(tags, TagFile, self.engine.table)
             refuse = functools.partial(self.engine.refuse_unresolved, event="reading of tags")
-            self.engine.silent = TagLookup(functools.partial(file.complete, refuse=refuse)).silent
+            self.engine.silent = TagLookup(self._tags, refuse).silent
         if purposes is not None:
             self._purposes = resolve_file(purposes, PurposeFile, self.engine.table)
 

@@ -149,8 +149,19 @@ class TagFile:
         names = [f"{owner.__module__}.{owner.__qualname__}" for owner in class_lineage(cls)]
         return self._merge_entries(self._classes.find_all(*names)) or {}
 
+    def find_personal_field(self, cls: type) -> str | None:
+        """Return a field that an entry tags as personal, or as undecided. None if there is none.
+
+        Only entries count that name the class, or one of its bases, without wildcards.
+        """
+        for owner in cls.__mro__:
+            for name, tag in self.entries.get(f"{owner.__module__}.{owner.__qualname__}", {}).items():
+                if tag.is_personal:
+                    return f"{owner.__qualname__}.{name}"
+        return None
+
     def complete(
-        self, cls: type, shapes: Mapping[str, Shape], *, refuse: Callable[[NoticeError], object] | None = None
+        self, cls: type, shapes: Mapping[str, Shape], *, refuse: Callable[[NoticeError], object]
     ) -> Mapping[str, Shape]:
         """Complete the fields of a class whose annotations state no source, or no mark, by its entries.
 
@@ -158,13 +169,10 @@ class TagFile:
             cls: The class.
             shapes: The shapes of its fields, by their annotations.
             refuse: A function that gets the error if entries and annotations do not agree. If it does not raise the
-                error, the annotations count. By default the error is raised.
+                error, the annotations count.
 
         Returns:
             Field → shape.
-
-        Raises:
-            NoticeError: With a fault for each field on which entries and annotations do not agree.
         """
         stated = pick_keys(self.find_fields(cls), shapes)
         if not stated:
@@ -175,8 +183,6 @@ class TagFile:
         try:
             raise_faults(self.check_agreement(stated, annotated), self.path)
         except NoticeError as error:
-            if refuse is None:
-                raise
             refuse(error)
         completed = dict(shapes)
         for name, tag in stated.items():

@@ -48,7 +48,6 @@ from purposeguard.values.type_schema import (
     Shape,
     TagLookup,
     is_fully_defined,
-    refuse_unread,
 )
 from purposeguard.values.undeclared import Computed, StateReader, find_computed_members, private_values, state_reader
 from purposeguard.values.withheld import WithheldRecord, is_copy
@@ -383,7 +382,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     is_leaf = cls in PLAIN or issubclass(cls, (*WITHOUT_FIELDS, Sealed))
     if not is_leaf and is_lazy_class(cls):
         return ValuePlan(cls, shape, later=True)
-    refuse_unread(cls)
+    shape.refuse_unread_class(cls)
     rows = tuple(model for model in shape.models if model.is_mapping) if issubclass(cls, dict) else ()
     if rows:
         # If a mapping was announced as well, the dict may be either.
@@ -445,7 +444,7 @@ def resolve_stream_label(cls: type, shape: Shape, path: str) -> Label | None:
         UnlabelledData: as `make_plan`; or nothing was announced, and the contents of a value of this class cannot be
             seen by iterating.
     """
-    refuse_unread(cls)
+    shape.refuse_unread_class(cls)
     iterates = issubclass(cls, (Iterator, AsyncIterator, Collection))
     if iterates and shape.contents is not None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, cast
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
@@ -20,15 +20,7 @@ from purposeguard.values.annotations import (
     set_external_tags,
 )
 from purposeguard.values.markers import Mark
-from purposeguard.values.type_schema import SILENT, Shape, TagLookup, read_shape, resolve_hints
-
-
-class FieldTags(Protocol):
-    """Tags of fields that are not in the code: `guard.tags`."""
-
-    def complete(self, cls: type, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
-        """Complete the fields of a class, given by their annotations."""
-        ...
+from purposeguard.values.type_schema import SILENT, FieldTags, Shape, TagLookup, read_shape, resolve_hints
 
 
 def sources_of(
@@ -64,7 +56,7 @@ def untagged(
 def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None, tags: FieldTags | None) -> Shape:
     if localns and is_taggable(model):
         resolve_hints(model, localns)
-    shape = SILENT if tags is None else TagLookup(tags.complete).silent
+    shape = SILENT if tags is None else TagLookup(tags).silent
     if not isinstance(model, str):  # A string is no forward reference here.
         shape = read_shape(model, shape.bindings)
     if not shape.has_fields:

@@ -20,6 +20,8 @@ from typing import (
     ForwardRef,
     NamedTuple,
     NewType,
+    NoReturn,
+    Protocol,
     TypeVar,
     TypeVarTuple,
     cast,
@@ -31,7 +33,7 @@ import typing_extensions
 from pydantic import BaseModel
 
 from purposeguard.containers import map_values, omit_keys
-from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Source, TermMeta, is_union
 from purposeguard.values import annotations as hints
@@ -283,7 +285,13 @@ class Shape:
     def refuse_unread(self) -> None:
         """Raise UnlabelledData if the value may be of a class that has tags but whose fields are not read."""
         for cls in self.unread:
-            refuse_unread(cls)
+            self.refuse_unread_class(cls)
+
+    def refuse_unread_class(self, cls: type) -> None:
+        """Raise UnlabelledData if a class whose fields are not read has tags, in the code or for the lookup."""
+        refuse_unread(cls)
+        if self.lookup is not None:
+            self.lookup.refuse_unread(cls)
 
     def walk(self) -> Iterator[tuple[str, Shape]]:
         """Yield every value below this one with its path, e.g. `orders[].address`.
@@ -421,6 +429,24 @@ SILENT: Final = Shape()
 """The shape of an annotation that states nothing: a value is described by its own class."""
 
 
+class FieldTags(Protocol):
+    """Tags of fields that are not in the code: `guard.tags`."""
+
+    def complete(
+        self, cls: type, shapes: Mapping[str, Shape], *, refuse: Callable[[PurposeGuardError], object]
+    ) -> Mapping[str, Shape]:
+        """Complete the fields of a class, given by their annotations. Pass contradictions to `refuse`."""
+        ...
+
+    def find_personal_field(self, cls: type) -> str | None:
+        """Return a field of a class that is named without wildcards, and may be personal; None if there is none."""
+        ...
+
+
+def _raise(error: PurposeGuardError) -> NoReturn:
+    raise error
+
+
 class TagLookup:
     """The tags of fields that are not in the code, for the classes whose values one guard looks through.
 
@@ -431,16 +457,29 @@ class TagLookup:
         bindings: The bindings with which annotations are read for the guard.
     """
 
-    def __init__(self, complete: Callable[[type, Mapping[str, Shape]], Mapping[str, Shape]]) -> None:
+    def __init__(self, tags: FieldTags, refuse: Callable[[PurposeGuardError], object] = _raise) -> None:
         """Make a lookup.
 
         Args:
-            complete: Completes the fields of a class, given by their annotations.
+            tags: The tags.
+            refuse: A function that gets the error if tags contradict the code, or are of a class that is not read. If
+                it does not raise the error, the code alone counts.
         """
         self.silent: Final = Shape(lookup=self)
         self.bindings: Final[Bindings] = types.MappingProxyType({TagLookup: self.silent})
-        self.complete: Final = complete
+        self._tags = tags
+        self._refuse = refuse
         self._fields: dict[type, tuple[object, Mapping[str, Shape]]] = {}
+
+    def complete(self, cls: type, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """Complete the fields of a class, given by their annotations."""
+        return self._tags.complete(cls, shapes, refuse=self._refuse)
+
+    def refuse_unread(self, cls: type) -> None:
+        """Refuse a class that has tags and whose fields are not read, unless an adapter reads its objects."""
+        name = None if any(hasattr(cls, member) for member in _MAPPED) else self._tags.find_personal_field(cls)
+        if name is not None:
+            self._refuse(_make_unread_error(cls, name))
 
     def get_fields(self, cls: type) -> Mapping[str, Shape] | None:
         """Return the cached fields of a class; None if there are none, or its annotations were read anew."""
@@ -454,6 +493,9 @@ class TagLookup:
                 self._fields.clear()
             self._fields[model.cls] = (vars(model.cls)[_READ], shapes)
 
+
+_MAPPED: Final = ("__mapper__", "_meta")
+"""The attributes of classes that SQLAlchemy and Django map to tables."""
 
 MOST_CACHED: Final = 1000
 """The number of classes for which a lookup caches fields, or a shape caches plans."""
@@ -882,10 +924,14 @@ def refuse_unread(cls: type) -> None:
     """Raise UnlabelledData if a class whose fields are not read, or a class in it, has tags, marks or seals."""
     where = _find_hidden_tags(cls) if can_have_statements(cls) else ""
     if where:
-        raise UnlabelledData(
-            f"`{where}` holds what is tagged, marked or sealed, and nobody reads it: {cls.__qualname__} is not "
-            f"{READABLE}; make it one, or give one with these fields"
-        )
+        raise _make_unread_error(cls, where)
+
+
+def _make_unread_error(cls: type, where: str) -> UnlabelledData:
+    return UnlabelledData(
+        f"`{where}` holds what is tagged, marked or sealed, and nobody reads it: {cls.__qualname__} is not "
+        f"{READABLE}; make it one, or give one with these fields"
+    )
 
 
 def is_fully_defined(cls: type) -> bool:

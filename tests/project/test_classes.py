@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
+import msgspec
 import pytest
 from pydantic import BaseModel, computed_field
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 from typing_extensions import TypeAliasType, TypedDict
 
 import purposeguard as pg
@@ -116,14 +120,14 @@ def make_guard(write: Callable[..., Path]) -> MakeGuard:
     return make
 
 
-def make_access(guard: pg.Guard, annotation: Any, value: object = None, **options: bool) -> Any:
+def make_access(guard: pg.Guard, annotation: Any, value: object = None, *sources: Any, **options: bool) -> Any:
     """Return an access function with this return annotation."""
 
     def load() -> Any:
         return value
 
     load.__annotations__["return"] = annotation
-    return guard.access(**options)(load)
+    return guard.access(*sources, **options)(load)
 
 
 def find_fields(guard: pg.Guard, annotation: Any) -> Mapping[str, pg.Label]:
@@ -280,6 +284,53 @@ def test_rows_that_name_their_source_are_for_adapters(make_guard: MakeGuard) -> 
 class Sealed:
     email: pg.Personal[str, tm.Registration]
     note: str = ""
+
+
+class Struct(msgspec.Struct):
+    key: int
+    email: str = ""
+
+
+class Plain:
+    def __init__(self, key: int) -> None:
+        self.key = key
+
+
+class Sub(Plain):
+    pass
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Mapped(Base):
+    __tablename__ = "mapped"
+    email = mapped_column(String, primary_key=True)
+
+
+def test_classes_whose_fields_are_not_read(make_guard: MakeGuard) -> None:
+    names = ("Struct", "Plain", "Mapped")
+    text = FILE + "".join(f'["{__name__}.{name}"]\nkey = "not-personal"\nemail = "1.1(a)"\n' for name in names)
+    observer = RecordingObserver()
+    guard, observing = make_guard(text), make_guard(text, mode="observe", observers=[observer])
+    for cls in (Struct, Plain, Sub):
+        message = rf"`\w+\.email` holds what is tagged, .*: {cls.__name__} is not a pydantic model"
+        with pytest.raises(UnlabelledData, match=message):
+            pg.untagged(list[cls], tags=guard.tags)  # type: ignore[valid-type]  # a variable
+        with pytest.raises(UnlabelledData, match=message):
+            make_access(guard, cls)
+        team = Team("red", (cls(1),))  # type: ignore[arg-type]  # It is not what was announced.
+        with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(UnlabelledData, match=message):
+            use.withhold(team)
+        with observing.purpose(tm.RenewalGuidance) as use:
+            assert use.withhold(team) is team
+            assert make_access(observing, cls, team, tm.Registration)() is team
+        assert re.search(message, str(observer.errors[-1]))
+    # The session of SQLAlchemy asks about its objects.
+    with guard.purpose(tm.RenewalGuidance):
+        mapped = Mapped(email="a@example.com")
+        assert make_access(guard, Mapped, mapped, tm.Registration)() is mapped
 
 
 def test_a_generator_of_rows(make_guard: MakeGuard) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -142,6 +143,10 @@ def find_outcome(run: Callable[[], object]) -> object:
         return type(error)
 
 
+def read_by_access(guard: pg.Guard, load: Callable[[], list[Any]], options: Mapping[str, bool]) -> object:
+    return guard.access(**options)(load)()
+
+
 def list_outcomes(guard: pg.Guard, inner: Any, outer: Any, purpose: Any) -> dict[str, object]:
     """Return what each way of reading rows gives."""
     rows = make_rows(inner, outer)
@@ -153,7 +158,8 @@ def list_outcomes(guard: pg.Guard, inner: Any, outer: Any, purpose: Any) -> dict
     outcomes: dict[str, object] = {}
     with guard.purpose(purpose) as use:
         for options in ({}, {"withhold": True}, {"narrow": True}, {"withhold": True, "narrow": True}):
-            outcomes[f"access {options}"] = find_outcome(lambda options=options: guard.access(**options)(load)())
+            read_rows = functools.partial(read_by_access, guard, load, options)
+            outcomes[f"access {options}"] = find_outcome(read_rows)
         outcomes["withhold"] = find_outcome(lambda: use.withhold(rows))
         outcomes["withhold like"] = find_outcome(lambda: use.withhold(rows, like=list[outer]))
         if issubclass(outer, BaseModel):
