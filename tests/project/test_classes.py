@@ -20,6 +20,7 @@ from purposeguard.errors import NoticeError, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient
 from purposeguard.runtime.registry import Access
+from purposeguard.values import type_schema
 from tests.support import RecordingObserver
 from tests.unit.oversights import Office
 
@@ -60,6 +61,17 @@ class Page(BaseModel, Generic[T]):
 
 
 class Users(Page[User]):
+    pass
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
+    total: int = 0
+
+
+@dataclasses.dataclass
+class UserBox(Box[User]):
     pass
 
 
@@ -151,11 +163,21 @@ def test_fields_that_are_inherited_and_nested(make_guard: MakeGuard) -> None:
     page = {"total": pg.Label(tm.Contract), "first": pg.Label(tm.ProductData)}
     for annotation in (Page[User], Users):
         assert find_fields(guard, annotation) == {f"items[].{name}": label for name, label in own.items()} | page
+    for box in (Box[User], UserBox):
+        assert find_fields(guard, box) == {f"content.{name}": label for name, label in own.items()}
     assert find_fields(guard, Row) == EMAIL
     assert find_fields(guard, LongRow) == {**EMAIL, "threats": pg.Label(tm.ProductData)}
     assert find_fields(guard, Tree)["email"] == pg.Label(tm.Registration)
     with pytest.raises(TypeError, match="has no fields"):
         pg.sources_of("User", tags=guard.tags)
+
+
+def test_fields_of_many_classes(make_guard: MakeGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type_schema, "MOST_CACHED", 2)
+    guard = make_guard()
+    for _ in range(2):
+        for cls in (User, Row, LongRow, Lead):
+            assert find_fields(guard, cls)["email"] == pg.Label(tm.Registration)
 
 
 def test_two_guards_with_other_files_share_no_plan(make_guard: MakeGuard) -> None:
