@@ -59,7 +59,7 @@ _KINDS_OF_PEOPLE: Final = frozenset({BIRTH, EMAIL, IDENTITY, PHONE})
 """Kinds of data that show that a class is about a person."""
 
 _ACTORS: Final = split_words(
-    "by admin administrator approver assigned assignee editor manager moderator operator reviewer"
+    "by admin administrator approver assigned assignee editor last latest manager moderator operator reviewer"
 )
 """Words of references to people who only worked on a row. The row is not about them."""
 
@@ -311,8 +311,9 @@ class _Classification:
             personal = facts.personal[each.name]
             certainty = 0.95 if personal.reason.endswith(personal.kind.description) else 0.85
             return self._choose_source(found, each, personal.reason, certainty)
-        if self._refers_to_person(each):
-            return self._propose_reference(found, each)
+        referring = self._propose_by_references(found, each)
+        if referring is not None:
+            return referring
         if facts.is_configuration:
             return self._propose_unrelated(found, each, "its class configures or counts something")
         if facts.is_person:
@@ -321,6 +322,26 @@ class _Classification:
             has_hint = bool(self._score_class(found) or self._find_own_hints(found, each))
             return self._choose_source(found, each, facts.belongs, 0.8 if has_hint else 0.5)
         return self._propose_unrelated(found, each, "nothing in its class refers to a person")
+
+    def _propose_by_references(self, found: FoundClass, each: FoundField) -> FieldProposal | None:
+        """Return a proposal for a field that refers to a person, or whose name begins like such a reference."""
+        if self._refers_to_person(each):
+            return self._propose_reference(found, each)
+        companion = self._find_companion(found, each)
+        if companion is not None:
+            return self._choose_source(found, each, f"its name begins like `{companion.name}`", 0.7)
+        return None
+
+    def _find_companion(self, found: FoundClass, each: FoundField) -> FoundField | None:
+        """Return a reference to a person that begins like a field: `last_post_user_id` for `last_post_title`."""
+        if each.target:
+            return None
+        beginning = split_name(each.name)[:2]
+        for other in found.fields:
+            words = _list_words_before_id(other.name)
+            if other is not each and len(words) > 2 and words[:2] == beginning and self._refers_to_person(other):
+                return other
+        return None
 
     def _propose_reference(self, found: FoundClass, each: FoundField) -> FieldProposal:
         """Propose the source of a reference to a person: that of the people."""
