@@ -61,6 +61,20 @@ def tamper(passport: str) -> str:
     return passport[:place] + ("A" if passport[place] != "A" else "B") + passport[place + 1 :]
 
 
+def introduce(screen: Screen) -> None:
+    """Print what the two services do."""
+    screen.title(
+        "Two services, and the purpose that crosses with a request", "二つのサービスと、リクエストとともに渡る目的"
+    )
+    screen.say(
+        """`letters` asks `customers` for Aiko's record over HTTP. A signed passport in a header says what for.
+        `customers` answers with the fields that this purpose may use, or refuses.""",
+        """`letters` が `customers` に、愛子さん（Aiko）の記録を HTTP で求めます。何のためかは、ヘッダーの署名付き
+        パスポートが示します。`customers` は、その目的に使える項目だけを返すか、拒否します。""",
+    )
+    screen.blank()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m examples.services.demo", description="What crosses with a purpose."
@@ -78,16 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     survive_any_encoding()
     screen = Screen(options.lang, options.color)
-    screen.title(
-        "Two services, and the purpose that crosses with a request", "二つのサービスと、リクエストとともに渡る目的"
-    )
-    screen.say(
-        """`letters` asks `customers` for Aiko's record over HTTP. A signed passport in a header says what for.
-        `customers` answers with the fields that this purpose may use, or refuses.""",
-        """`letters` が `customers` に、愛子さん（Aiko）の記録を HTTP で求めます。何のためかは、ヘッダーの署名付き
-        パスポートが示します。`customers` は、その目的に使える項目だけを返すか、拒否します。""",
-    )
-    screen.blank()
+    introduce(screen)
     once = issue_passport()
     forged = {name: tamper(text) for name, text in issue_passport().items()}
     wrong = 0
