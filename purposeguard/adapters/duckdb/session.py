@@ -70,9 +70,7 @@ def connect(
         duckdb.Error: the database cannot be opened, or a view cannot be made.
     """
     revisions = guard.engine.snapshot.matrix.revisions
-    for name in (*tables, *views):
-        if not name.strip() or "." in name or "\0" in name:
-            raise ValueError(f"`{name}` is no name for a table here: give one without dots")
+    _require_usable_names((*tables, *views))
     _require_names_differ_beyond_case([*tables, *views, *(name for name in tags if name not in tables)])
     for text in views.values():
         must_be_query(text)
@@ -351,6 +349,13 @@ def _require_tables_absent_from_database(locked: LockedDatabase, names: Iterable
     for name in names:
         if locked.has_table(name):
             raise ValueError(f"the database has a table `{name}` already: call the other one otherwise")
+
+
+def _require_usable_names(names: Iterable[str]) -> None:
+    """Raise ValueError if one of these cannot be the name of a source or view."""
+    for name in names:
+        if not name.strip() or "." in name or "\0" in name:
+            raise ValueError(f"`{name}` is no name for a table here: give one without dots")
 
 
 def _require_names_differ_beyond_case(names: Sequence[str]) -> None:
