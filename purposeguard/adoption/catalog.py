@@ -37,7 +37,7 @@ class FoundField:
     is_open: bool = False
     """True if it may hold anything: JSON, a blob, a free text."""
     is_nested: bool = False
-    """True if its values are objects with fields of their own, so that it needs no tag."""
+    """True if it needs no tag: its values are objects with fields of their own, or its label follows from others."""
     tag: FieldTag | None = None
     """The tag that the code states."""
 

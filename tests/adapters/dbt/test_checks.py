@@ -428,7 +428,7 @@ product = "not-personal"
 ["table telemetry.*"]
 CUSTOMER_ID = { source = "1.1(b)", subject = true }
 
-["table device_health"]
+["table health"]
 product = { source = "undecided" }
 """
 

@@ -97,6 +97,23 @@ def test_the_file_of_tags_is_named(shop, tmp_path):
     assert "tags.toml:2:1" in result.stderr
 
 
+def test_a_scan_knows_the_tables_that_entries_name(shop, tmp_path):
+    shop.tag("devices", "threats", None)
+    folder, tags = str(shop.written()), tmp_path / "privacy" / "tags.toml"
+    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    tags.parent.mkdir()
+    scan = ("adopt", "scan", "--dbt", folder, "--directory", str(tags.parent), "--dry-run", "--format", "json")
+    tags.write_text('["table health"]\nthreats = "1.1(b)"\n["table main.raw_orders"]\nid = "1.1(c)"\n', "utf-8")
+    result = run(*scan)
+    assert (result.exit_code, json.loads(result.stdout)["faults"]) == (0, [])
+    # Labels of models follow from their SQL, so none is proposed for them.
+    assert {field["class"] for field in json.loads(result.stdout)["fields"]} == {"table shop.telemetry.devices"}
+    tags.write_text('["table health"]\nthreat = "1.1(b)"\n["table device"]\nid = "1.1(a)"\n', "utf-8")
+    result = run(*scan)
+    assert result.exit_code == 1
+    assert [fault["line"] for fault in json.loads(result.stdout)["faults"]] == [2, 3]
+
+
 def test_labels_are_written_as_properties(shop):
     shop["stg_orders"]["columns"] = {"amount": {"name": "amount", "description": "In yen.", "meta": {"unit": "yen"}}}
     files = {name: yaml.safe_load(text) for name, text in properties(shop.check())}
