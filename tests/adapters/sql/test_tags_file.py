@@ -97,13 +97,19 @@ def test_duckdb_reads_the_tags_of_its_tables(make_guard: Callable[..., Guard]) -
             connection.sql("SELECT other FROM customer")
 
 
-def test_frames_read_the_tags_of_classes(make_guard: Callable[..., Guard]) -> None:
+@dataclasses.dataclass
+class DetailedScan(Scan):
+    detail: str = ""
+
+
+@pytest.mark.parametrize("cls", [Scan, DetailedScan])
+def test_frames_read_the_tags_of_classes(make_guard: Callable[..., Guard], cls: type[Scan]) -> None:
     guard = make_guard()
     frames = Frames(guard)
     frame = pl.DataFrame({"key": [1], "threats": [2], "note": ["n"], "remark": [""]})
     with guard.purpose(tm.RenewalGuidance):
-        frames.check(frame, Scan, columns=["key", "note"])
+        frames.check(frame, cls, columns=["key", "note"])
         with pytest.raises(PurposeViolation, match="product-data"):
-            frames.check(frame, Scan, columns=["threats"])
+            frames.check(frame, cls, columns=["threats"])
         with pytest.raises(UnlabelledData, match="`remark` carries no tag"):
-            frames.check(frame, Scan, columns=["remark"])
+            frames.check(frame, cls, columns=["remark"])

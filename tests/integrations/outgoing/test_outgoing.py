@@ -117,6 +117,26 @@ def test_rows_say_of_whom_they_are(guard, governance, server):
         assert (record.subjects, record.provision.sources) == (4, ("1.1(a)",))
 
 
+@dataclass
+class Letter:
+    """A row whose tags are in `tags.toml` alone."""
+
+    id: int
+    name: str
+
+
+def test_rows_are_tagged_in_a_file(governance, server, tmp_path):
+    tags = tmp_path / "tags.toml"
+    tags.write_text(f'["{__name__}.Letter"]\nid = {{ source = "1.1(a)", subject = true }}\nname = "1.1(a)"\n', "utf-8")
+    guard = pg.Guard(tm.NOTICE, governance=governance, tags=tags)
+    outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
+    with renewal(guard), outgoing.handover(Letter(7, "Aiko"), subject=Letter(9, "Ren")):
+        SENDERS["httpx"](outgoing, "POST", server.url, json=["Aiko"])
+    for key in (7, 9):
+        (record,) = governance.provisions.of(key)
+        assert (record.subjects, record.provision.sources) == (2, ("1.1(a)",))
+
+
 def test_nothing_personal_goes_without_a_record(send, guard, server, other):
     outgoing = Outgoing(guard, {server.url: "mail-house", other.url: pg.NotPersonal}, means="other")
     with renewal(guard):
