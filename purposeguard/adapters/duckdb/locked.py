@@ -23,6 +23,9 @@ from purposeguard.adapters.duckdb.tags import OFFLINE, DuckdbSource, Parquet
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import make_lock
 
+_SQL_RUNS_ANYTHING: Final = int(duckdb.__version__.partition(".")[0]) >= 2
+"""True if `sql` gives a relation for any statement. From DuckDB 2 on, Arrow tables of other results are advised against."""
+
 T = TypeVar("T")
 
 MEMORY: Final = ":memory:"
@@ -289,6 +292,9 @@ class LockedDatabase:
         everything = {name: source.names for name, source in self._sources.items()}
         self._may_have_new_macros = True
         with self.lend_cursor(everything) as cursor:
+            relation: Any = cursor.sql(text, params=parameters) if _SQL_RUNS_ANYTHING else None
+            if relation is not None:
+                return QueryRows(relation.to_arrow_table(), list(map(str, relation.types)))
             done: Any = cursor.execute(text, parameters)
             types = [str(column[1]) for column in done.description or ()]
             fetch = getattr(done, "to_arrow_table", None) or done.fetch_arrow_table  # the second before DuckDB 1.5

@@ -88,7 +88,9 @@ def test_each_statement_gives_what_duckdb_gives(tmp_path: Path, purpose: Any) ->
     with duckdb.connect(bare_file) as bare, connect(guard, {}, tags=TAGS, database=file) as connection:
         for text, is_refused in STATEMENTS:
             observer.errors.clear()
-            expected = outcome(bare.execute, text.format(folder=bare_folder))
+            # Before DuckDB 2, `sql` gives nothing for statements without rows.
+            run = bare.sql if int(duckdb.__version__.partition(".")[0]) >= 2 else bare.execute
+            expected = outcome(run, text.format(folder=bare_folder))
             if purpose is None:
                 found = outcome(connection.sql, text.format(folder=folder))
             else:
