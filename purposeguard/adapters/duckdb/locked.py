@@ -24,7 +24,7 @@ from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import make_lock
 
 _SQL_RUNS_ANYTHING: Final = int(duckdb.__version__.partition(".")[0]) >= 2
-"""True if `sql` gives a relation for any statement. From DuckDB 2 on, Arrow tables of other results are advised against."""
+"""True if `sql` gives a relation for any statement. DuckDB 2 advises against Arrow tables of other results."""
 
 T = TypeVar("T")
 
