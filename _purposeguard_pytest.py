@@ -91,13 +91,15 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> None:
         enter_new_purposes(request.config)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Regard guards that a fixture has created, and let a coroutine run for the purpose."""
-    if _is_loaded():
-        from purposeguard.integrations.pytest import enter_call  # noqa: PLC0415  # loads the core
+    if not _is_loaded():
+        return (yield)
+    from purposeguard.integrations.pytest import enter_call  # noqa: PLC0415  # loads the core
 
-        enter_call(item)
+    with enter_call(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

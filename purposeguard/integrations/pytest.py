@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Generator
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
@@ -76,27 +77,23 @@ class _RunningTest:
             for name in ("_instance", "_obj"):
                 vars(item).pop(name, None)
 
-    def wrap_coroutine(self, item: pytest.Function) -> None:
-        """Let the coroutine of a test enter the purposes itself if its event loop is older than the test."""
-        fn: Any = item.obj
-        if not self._blocks or not iscoroutinefunction(fn):
-            return
+    def wrap_coroutine(self, fn: Any) -> Any:
+        """Wrap the coroutine function of a test so that it enters the purposes itself if its event loop is older."""
 
         @functools.wraps(fn)
         async def run(*args: Any, **kwargs: Any) -> Any:
-            if self._is_inherited():
-                return await fn(*args, **kwargs)
             with contextlib.ExitStack() as stack:
-                stack.enter_context(self._entry_point)
-                for block in self._blocks:
-                    stack.enter_context(block)
+                if not self._is_inherited():
+                    stack.enter_context(self._entry_point)
+                    for block in self._blocks:
+                        stack.enter_context(block)
                 return await fn(*args, **kwargs)
 
-        item.obj = run
+        return run
 
     def _is_inherited(self) -> bool:
         """Return True if the running context has the purposes of the test."""
-        return self._blocks[-1].stated.engine.innermost() is self._uses[-1]
+        return not self._uses or self._blocks[-1].stated.engine.innermost() is self._uses[-1]
 
     def leave(self) -> None:
         """Leave the purposes and the entry point."""
@@ -138,12 +135,24 @@ def enter_new_purposes(config: pytest.Config) -> None:
         test.enter_purposes()
 
 
-def enter_call(item: pytest.Item) -> None:
-    """Let the function of a test run for its purposes. Raises as `enter_new_purposes`."""
+@contextlib.contextmanager
+def enter_call(item: pytest.Item) -> Generator[None]:
+    """Return a context manager: a block in which the function of a test runs for its purposes.
+
+    Raises:
+        ValueError: The file of a guard and the code of the test state different purposes.
+    """
     enter_new_purposes(item.config)
     test = item.config.stash.get(_RUNNING, None)
-    if test is not None and isinstance(item, pytest.Function):
-        test.wrap_coroutine(item)
+    fn = getattr(item, "obj", None)
+    if test is None or not isinstance(item, pytest.Function) or not iscoroutinefunction(fn):
+        yield
+        return
+    item.obj = test.wrap_coroutine(fn)
+    try:
+        yield
+    finally:
+        item.obj = fn
 
 
 def leave_test(config: pytest.Config) -> None:

@@ -194,6 +194,29 @@ def test_unstated():
 """
 
 
+AGAIN = """
+import pytest
+
+from shop import list_customers
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def shared_loop():
+    yield
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("run", range(3))
+async def test_rows(shared_loop, run):
+    assert list_customers()
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "purposes.toml").write_text(PURPOSES, "utf-8")
@@ -243,6 +266,6 @@ def test_a_test_without_a_purpose_is_an_entry_point_only_when_it_is_watched(fold
 
 
 def test_what_runs_again_for_a_mutation_has_its_purpose(folder: Path) -> None:
-    write(folder, test_rows="from shop import list_customers\n\n\ndef test_rows():\n    assert list_customers()\n")
-    done = run(folder, "--purposeguard-mutate")
-    assert "1 of 1 cells pinned" in done.out
+    write(folder, test_rows=AGAIN)
+    done = run(folder, "-p", "anyio", "--purposeguard-mutate")
+    assert done.section("purposeguard: cells turned") == ["1 of 1 cells pinned"], done.out
