@@ -1,28 +1,25 @@
 """Four applications that do not know the library, adopted as `purposeguard adopt` does: `adoption.py [NAME …]`.
 
 Their own tests run plainly, observed (`purposeguard adopt run`) and enforced. The same tests must pass observed, with
-the same responses. Proposals of `adopt scan` and `adopt propose` are compared with the files in `truth`. `make
-adopt-apps` runs it. It ends with 1 if an application behaves differently when it is observed.
+the same responses. Proposals of `adopt scan` and `adopt propose` are compared with the files in `truth`. Then
+[seeded.py](seeded.py) seeds violations into them, and runs alone with `--violations`. `make adopt-apps` runs it. It ends
+with 1 if an application behaves differently when it is observed, or if violations are missed.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 import time
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceRow
 from purposeguard.adoption.proposals import Proposal, propose_purposes
@@ -30,282 +27,33 @@ from purposeguard.adoption.summary import summarize
 from purposeguard.guard import Guard
 from purposeguard.project.directory import read_project
 from purposeguard.project.tags import TABLE
+from tests.third_party.applications import (
+    APPS,
+    NONE,
+    ROOT,
+    UNDECIDED,
+    Checkout,
+    Response,
+    Run,
+    count_changed_lines,
+    make_path,
+)
 
-HERE: Final = Path(__file__).parent
-ROOT: Final = HERE.parents[1]
-NONE: Final = "none"
-"""The purpose of an entry point that needs no personal data, in the files of truth."""
 NOT_PERSONAL: Final = "not-personal"
-UNDECIDED: Final = "undecided"
-DECIDED: Final = "1.1(b)"
-"""The source of undecided fields when they are enforced."""
-ENFORCING: Final = ("-p", "_purposeguard_pytest", "-p", "enforced_purposes")
-PIP: Final = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 _CLOCK_TIME: Final = re.compile(rb"\d{1,2}:\d\d(:\d\d(\.\d+)?)?([^\w<]{1,3}[AP]M)?")
-# Bodies are compared themselves; the length of a compressed one depends on its random values.
-UNSTABLE_HEADERS: Final = frozenset({"content-length", "date", "set-cookie", "etag", "last-modified"})
-
-
-class App(NamedTuple):
-    """An application.
-
-    Attributes:
-        name: Its name.
-        python: The Python that its lock is made for.
-        suites: The sdists whose tests run, each with the paths of the tests.
-        scanned: The arguments of `adopt scan`.
-        test_purpose: The purpose of its tests, which use the database themselves.
-        options: The other arguments for pytest.
-        prepare: Commands for its Python that run in each folder before its tests.
-        files: Further files that its tests need, by their paths in each folder.
-        in_packages: The same, by their paths in site-packages.
-    """
-
-    name: str
-    python: str
-    suites: Mapping[str, tuple[str, ...]]
-    scanned: tuple[str, ...]
-    test_purpose: str
-    options: tuple[str, ...] = ()
-    prepare: tuple[tuple[str, ...], ...] = ()
-    files: Mapping[str, str] = {}
-    in_packages: Mapping[str, str] = {}
-
-
-NEED_DNS: Final = (
-    "budget_test.py::TestBudget::test_notifications",
-    "budget_test.py::TestBudget::test_invite",
-    "main_test.py::TestEmailFailure::test_invitation_email_failure",
-)
-LAZY_ANNOTATIONS: Final = '''\
-"""Compile FlaskBB as Python 3.14 does, which does not evaluate annotations."""
-import __future__
-import importlib.machinery
-
-compile_plainly = importlib.machinery.SourceFileLoader.source_to_code
-
-
-def source_to_code(self, data, path, *, _optimization=-1):
-    if self.name.partition(".")[0] not in {"flaskbb", "conversations", "portal"}:
-        return compile_plainly(self, data, path)
-    flag = __future__.annotations.compiler_flag
-    return compile(data, path, "exec", flags=flag, dont_inherit=True, optimize=_optimization)
-
-
-importlib.machinery.SourceFileLoader.source_to_code = source_to_code
-'''
-TEMPLATE: Final = (
-    "<html><head>{% if inertia_head %}{% inertia_head %}{% endif %}</head><body>{% inertia_body %}</body></html>\n"
-)
-
-SIMPLE_MODULES: Final = (
-    *("users.models", "tenants.models", "api_tokens.models", "audit_log.models", "background_tasks.models"),
-    *("feature_flags.models", "file_storage.models", "permissions.models", "sharing.models"),
-    *("simple_module_db.leases", "simple_module_db.stored_settings"),
-)
-
-APPS: Final = (
-    App(
-        "ihatemoney",
-        "python3.11",
-        {"ihatemoney": ("ihatemoney/tests",)},
-        ("ihatemoney.run:create_app",),
-        "1.2(2)①",
-        # These ask DNS for the domains of addresses.
-        options=tuple(f"--deselect=ihatemoney/tests/{test}" for test in NEED_DNS),
-    ),
-    App(
-        "flaskbb",
-        "python3.13",
-        {"flaskbb": ("tests",)},
-        ("flaskbb", "--import", "conversations.models"),
-        "2.2⑪",
-        options=("-p", "no:cov", "-o", "addopts="),
-        prepare=(("-m", "babel.messages.frontend", "-q", "compile", "-d", "flaskbb/translations"),),
-        in_packages={"lazy_annotations.py": LAZY_ANNOTATIONS, "lazy_annotations.pth": "import lazy_annotations\n"},
-    ),
-    App(
-        "simple-module",
-        "python3.13",
-        {
-            "simple-module-tenants": ("tests",),
-            "simple-module-api-tokens": ("tests",),
-        },
-        # The host looks for the modules that are installed when it starts.
-        ("simple_module_hosting.app_builder", *(f"--import={module}" for module in SIMPLE_MODULES)),
-        "1.2(2)①",
-        options=("-o", "asyncio_mode=auto"),
-        files={"templates/index.html": TEMPLATE},
-    ),
-    App(
-        "ephios",
-        "python3.13",
-        {"ephios": ("tests/api", "tests/modellogging", "tests/extra")},
-        ("ephios.settings",),
-        "1.2(2)①",
-        prepare=(("manage.py", "build"),),
-    ),
-)
-
-
-# --- environments -----------------------------------------------------------------------------------------------------
-
-
-def make_environment(app: App, folder: Path) -> Path:
-    """Make the environment of an application, with the packages that the library needs. Return its Python."""
-    lock = HERE / "locks" / f"{app.name}.txt"
-    python = folder / "venv" / "bin" / "python"
-    stamp = folder / "venv" / ".lock"
-    if not stamp.is_file() or stamp.read_text("utf-8") != lock.read_text("utf-8"):
-        print(f"making the environment of {app.name}", file=sys.stderr)
-        subprocess.run([app.python, "-m", "venv", "--clear", str(folder / "venv")], check=True)
-        install = [str(python), *PIP, "install", "--no-deps", "--require-hashes", "--no-build-isolation", "-r"]
-        subprocess.run([*install, str(ROOT / "requirements" / "build.txt")], check=True)
-        subprocess.run([*install, str(lock)], check=True)
-        (packages,) = (folder / "venv" / "lib").glob("*/site-packages")
-        (packages / "purposeguard.pth").write_text(f"{ROOT}\n", "utf-8")
-        for name, text in app.in_packages.items():
-            (packages / name).write_text(text, "utf-8")
-        stamp.write_text(lock.read_text("utf-8"), "utf-8")
-    return python
-
-
-def unpack_sources(app: App, python: Path, folder: Path) -> dict[str, Path]:
-    """Unpack the sdists of an application anew, and return their folders by their names."""
-    entries = re.split(r"^(?=[a-z0-9])", (HERE / "locks" / f"{app.name}.txt").read_text("utf-8"), flags=re.MULTILINE)
-    wanted = [entry for entry in entries if entry.partition("==")[0] in app.suites]
-    archives = folder / "sdists"
-    if len([*archives.glob("*.tar.gz")]) != len(wanted):
-        archives.mkdir(exist_ok=True)
-        (archives / "wanted.txt").write_text("".join(wanted), "utf-8")
-        command = [str(python), *PIP, "download", "--no-deps", "--require-hashes", "--no-binary", ":all:"]
-        command += ["--no-build-isolation", "-d", str(archives), "-r", str(archives / "wanted.txt")]
-        subprocess.run(command, check=True)
-    sources = folder / "sources"
-    shutil.rmtree(sources, ignore_errors=True)
-    unpacked: dict[str, Path] = {}
-    for archive in archives.glob("*.tar.gz"):
-        with tarfile.open(archive) as packed:
-            packed.extractall(sources, filter="data")
-        name = archive.name.removesuffix(".tar.gz")
-        unpacked[name.rpartition("-")[0].replace("_", "-")] = sources / name
-    for source in unpacked.values():
-        if (source / ".env.example").is_file():
-            shutil.copy(source / ".env.example", source / ".env")
-        for path, text in app.files.items():
-            (source / path).parent.mkdir(exist_ok=True)
-            (source / path).write_text(text, "utf-8")
-        for arguments in app.prepare:
-            subprocess.run([str(python), *arguments], cwd=source, check=True, stdout=subprocess.DEVNULL)
-    return unpacked
-
-
-# --- tests ------------------------------------------------------------------------------------------------------------
-
-
-class Response(NamedTuple):
-    """A response that a test client received."""
-
-    method: str
-    status: str
-    headers: tuple[str, ...]
-    body: bytes
-
-
-@dataclass
-class Run:
-    """The results of the tests of an application."""
-
-    seconds: float = 0.0
-    outcomes: defaultdict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    """For each test: the phases with their outcomes."""
-    responses: defaultdict[str, list[Response]] = field(default_factory=lambda: defaultdict(list))
-    reasons: dict[str, str] = field(default_factory=dict)
-    """The reasons of failures."""
-
-    @property
-    def passed(self) -> set[str]:
-        """The tests that passed."""
-        return {test for test, outcomes in self.outcomes.items() if outcomes == [("call", "passed")]}
-
-    def add(self, suite: str, record: Mapping[str, Any]) -> None:
-        """Add a record of the plugin."""
-        test = f"{suite}: {record['test']}"
-        if "outcome" not in record:
-            headers = tuple(each for each in record["headers"] if each.partition(":")[0] not in UNSTABLE_HEADERS)
-            body = base64.b64decode(record["body"])
-            self.responses[test].append(Response(record["method"], record["status"], headers, body))
-            return
-        self.outcomes[test].append((record["when"], record["outcome"]))
-        if record["reason"]:
-            self.reasons[test] = record["reason"]
 
 
 class Adoption:
-    """The adoption of one application, in a folder of its own."""
+    """The adoption of one application."""
 
-    def __init__(self, app: App, folder: Path) -> None:
-        self._app = app
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._python = make_environment(app, folder)
-        self._sources = unpack_sources(app, self._python, folder)
-        self._privacy = folder / "privacy"
-        self._evidence = folder / "evidence.sqlite"
-        shutil.rmtree(self._privacy, ignore_errors=True)
-        self._evidence.unlink(missing_ok=True)
-        self._privacy.mkdir()
-        shutil.copy(ROOT / "purposeguard" / "notices" / "trendmicro_jp" / "notice.toml", self._privacy)
-        self._true_tags = HERE / "truth" / f"{app.name}-tags.toml"
-
-    def run_tests(self, name: str, *, observed: bool = False, seeded: bool = True, tests: Iterable[str] = ()) -> Run:
-        """Run the tests of the application.
-
-        Args:
-            name: A name for the files of this run.
-            observed: True for `purposeguard adopt run`.
-            seeded: False if random values are to differ from those of other runs.
-            tests: The tests to run, as `Run` names them. All if there are none.
-        """
-        run = Run()
-        for suite, paths in self._app.suites.items():
-            chosen = [test.removeprefix(f"{suite}: ") for test in tests if test.startswith(f"{suite}: ")]
-            if tests and not chosen:
-                continue
-            record = self._folder / f"{name}-{suite}.jsonl"
-            record.unlink(missing_ok=True)
-            environment = {
-                **os.environ,
-                "PYTHONPATH": make_path(self._sources[suite], HERE),
-                "PYTHONHASHSEED": "0",
-                "ADOPT_RECORD": str(record),
-                "ADOPT_PRIVACY": str(self._privacy),
-                "ADOPT_REFUSALS": str(self._folder / f"refusals-{suite}.json"),
-                **({"ADOPT_SEED": "1"} if seeded else {}),
-            }
-            command = [str(self._python), "-m", "pytest", "-q", "-p", "recorded_responses", "-p", "no:cacheprovider"]
-            command += ["-W", "ignore", "--tb=short", *(ENFORCING if name == "enforced" else ())]
-            command += [*self._app.options, *(chosen or paths)]
-            if observed:
-                adopt = [str(self._python), "-m", "purposeguard", "adopt", "run", "--directory", str(self._privacy)]
-                command = [*adopt, "--evidence", str(self._evidence), "--", *command]
-            started = time.monotonic()
-            with (self._folder / f"{name}-{suite}.out").open("w", encoding="utf-8") as output:
-                subprocess.run(
-                    command, cwd=self._sources[suite], env=environment, stdout=output, stderr=output, check=False
-                )
-            run.seconds += time.monotonic() - started
-            if not record.is_file():
-                raise SystemExit(f"{suite}: its tests did not run, see {output.name}")
-            for line in record.read_text("utf-8").splitlines():
-                run.add(suite, json.loads(line))
-        return run
+    def __init__(self, checkout: Checkout) -> None:
+        self._checkout = checkout
 
     def observe(self) -> tuple[Run, Run, list[str]]:
         """Run the tests plainly and observed. Return both results, and what differs."""
-        shutil.copy(self._true_tags, self._privacy / "tags.toml")
-        plain = self.run_tests("plain")
-        observed = self.run_tests("observed", observed=True)
+        self._checkout.write_tags()
+        plain = self._checkout.run_tests("plain")
+        observed = self._checkout.run_tests("observed", observed=True)
         differences = [
             f"{test}: {plain.outcomes[test]}, and {outcomes} when it is observed"
             for test, outcomes in observed.outcomes.items()
@@ -314,62 +62,43 @@ class Adoption:
         differences += [f"{test}: only plainly" for test in plain.outcomes.keys() - observed.outcomes.keys()]
         suspicious = [test for test in plain.responses if plain.responses[test] != observed.responses[test]]
         if suspicious:
-            again = self.run_tests("again", seeded=False, tests=suspicious)
+            again = self._checkout.run_tests("again", repeatable=False, tests=suspicious)
             for test in suspicious:
                 differences += compare_responses(test, plain, again, observed)
         return plain, observed, differences
 
     def enforce(self) -> Run:
         """Run the tests with the true purposes in enforce mode."""
-        # Undecided fields are refused, so somebody has to decide them first.
-        tags = self._true_tags.read_text("utf-8").replace(f'"{UNDECIDED}"', f'"{DECIDED}"')
-        (self._privacy / "tags.toml").write_text(tags, "utf-8")
-        # Tests use the database themselves, and middlewares authenticate before the route is chosen.
-        lines = [f'["{name}"]\npurpose = "{self._app.test_purpose}"\n' for name in ("test **", "* (no route)")]
-        # Migrations alter tables, which is refused unless it is only observed.
-        migration = f'purpose = "{self._app.test_purpose}"\nmode = "observe"\n'
-        lines += [f'["command {command}"]\n{migration}' for command in ("upgrade", "migrate")]
-        for name, purpose in self._read_true_purposes().items():
-            if purpose != NONE:
-                header = name if " " in name else f"* {name}"
-                lines.append(f'[{json.dumps(header, ensure_ascii=False)}]\npurpose = "{purpose}"\n')
-        (self._privacy / "purposes.toml").write_text("\n".join(lines), "utf-8")
-        run = self.run_tests("enforced")
-        (self._privacy / "purposes.toml").unlink()
+        self._checkout.write_tags(decided=True)  # Undecided fields are refused, so somebody has to decide them first.
+        self._checkout.write_purposes(self._checkout.true_purposes)
+        run = self._checkout.run_tests("enforced", enforced=True)
+        (self._checkout.privacy / "purposes.toml").unlink()
         return run
-
-    def _read_true_purposes(self) -> dict[str, str]:
-        return tomllib.loads((HERE / "truth" / f"{self._app.name}-purposes.toml").read_text("utf-8"))
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
     def measure_proposals(self) -> ProposalFigures:
         """Compare the proposals of purposes with the true ones."""
-        project = read_project(self._privacy)
+        project = read_project(self._checkout.privacy)
         guard = Guard(project.notice, tags=project.tags)
-        rows = EvidenceFile(self._evidence).load()
+        rows = EvidenceFile(self._checkout.evidence).load()
         summary = summarize(rows, guard)
-        return measure_proposals(propose_purposes(summary, guard, {}), self._read_true_purposes(), rows)
+        return measure_proposals(propose_purposes(summary, guard, {}), self._checkout.true_purposes, rows)
 
     def measure_scan(self) -> ScanFigures:
         """Compare the proposals of `adopt scan` with the true tags."""
-        (self._privacy / "tags.toml").unlink(missing_ok=True)
-        command = [str(self._python), "-m", "purposeguard", "adopt", "scan", *self._app.scanned]
-        command += ["--directory", str(self._privacy), "--dry-run", "--format", "json"]
-        source = next(iter(self._sources.values()))
+        (self._checkout.privacy / "tags.toml").unlink(missing_ok=True)
+        command = [str(self._checkout.python), "-m", "purposeguard", "adopt", "scan", *self._checkout.app.scanned]
+        command += ["--directory", str(self._checkout.privacy), "--dry-run", "--format", "json"]
+        source = next(iter(self._checkout.sources.values()))
         environment = {**os.environ, "PYTHONPATH": make_path(source)}
         started = time.monotonic()
         ended = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - started
         if not ended.stdout.startswith("{"):
-            raise SystemExit(f"{self._app.name}: scan failed\n{ended.stderr[-3000:]}")
+            raise SystemExit(f"{self._checkout.app.name}: scan failed\n{ended.stderr[-3000:]}")
         proposed = {(row["class"], row["field"]): row["source"] for row in json.loads(ended.stdout)["fields"]}
-        return measure_scan(proposed, tomllib.loads(self._true_tags.read_text("utf-8")), seconds)
-
-
-def make_path(source: Path, *further: Path) -> str:
-    """Return the path on which modules of an sdist are found before those of packages."""
-    return os.pathsep.join(map(str, (source / "src", source, *further)))
+        return measure_scan(proposed, tomllib.loads(self._checkout.true_tags), seconds)
 
 
 def compare_responses(test: str, plain: Run, again: Run, observed: Run) -> Iterator[str]:
