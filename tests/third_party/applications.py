@@ -26,6 +26,7 @@ NONE: Final = "none"
 UNDECIDED: Final = "undecided"
 DECIDED: Final = "1.1(b)"
 """The source of undecided fields when they are enforced."""
+ENFORCING: Final = ("-p", "_purposeguard_pytest", "-p", "enforced_purposes")
 SOURCE_SUFFIXES: Final = frozenset({".cfg", ".html", ".ini", ".py", ".toml"})
 PIP: Final = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 # Bodies are compared themselves; the length of a compressed one depends on its random values.
@@ -289,15 +290,17 @@ class Checkout:
         Args:
             purposes: The purposes. Entry points with `NONE` are left out.
         """
+        entries = {
+            name if " " in name else f"* {name}": f'purpose = "{purpose}"\n'
+            for name, purpose in purposes.items()
+            if purpose != NONE
+        }
         # Tests use the database themselves, and middlewares authenticate before the route is chosen.
-        lines = [f'["{name}"]\npurpose = "{self.app.test_purpose}"\n' for name in ("test **", "* (no route)")]
+        entries |= dict.fromkeys(("test **", "* (no route)"), f'purpose = "{self.app.test_purpose}"\n')
         # Migrations alter tables, which is refused unless it is only observed.
         migration = f'purpose = "{self.app.test_purpose}"\nmode = "observe"\n'
-        lines += [f'["command {command}"]\n{migration}' for command in ("upgrade", "migrate")]
-        for name, purpose in purposes.items():
-            if purpose != NONE:
-                header = name if " " in name else f"* {name}"
-                lines.append(f'[{json.dumps(header, ensure_ascii=False)}]\npurpose = "{purpose}"\n')
+        entries |= dict.fromkeys(("command upgrade", "command migrate"), migration)
+        lines = [f"[{json.dumps(name, ensure_ascii=False)}]\n{entry}" for name, entry in entries.items()]
         (self.privacy / "purposes.toml").write_text("\n".join(lines), "utf-8")
 
     def run_tests(
@@ -335,7 +338,7 @@ class Checkout:
                 **({"ADOPT_SEED": "1"} if repeatable else {}),
             }
             command = [str(self.python), "-m", "pytest", "-q", "-p", "recorded_responses", "-p", "no:cacheprovider"]
-            command += ["-W", "ignore", "--tb=short", *(["-p", "enforced_purposes"] if enforced else [])]
+            command += ["-W", "ignore", "--tb=short", *(ENFORCING if enforced else ())]
             command += [*self.app.options, *(chosen or paths)]
             if observed:
                 adopt = [str(self.python), "-m", "purposeguard", "adopt", "run", "--directory", str(self.privacy)]

@@ -2,13 +2,14 @@
 
 `adoption.py` loads it. `ADOPT_PRIVACY` names the directory. Tests use the database themselves, so the library's plugin
 runs each test for the purpose that `purposes.toml` states for `test …`. Each migration runs for that of `command
-upgrade`. These are the changes to the configuration of the tests.
+upgrade`, and each task of Celery for its own. These are the changes to the configuration of the tests.
 `ADOPT_REFUSALS` gets the number of refusals by entry point and reason.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections import Counter
@@ -58,7 +59,22 @@ def _observe_migrations(command: ModuleType) -> None:
     vars(command)["upgrade"] = upgrade_at_entry_point
 
 
+def _hold_tasks(base: ModuleType) -> None:
+    """Let tasks of Celery run for the purposes that `purposes.toml` states for them."""
+    make = base.Celery.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        from purposeguard.integrations.celery import install  # only where Celery is installed
+
+        make(self, *args, **options)
+        install(self, _guard)
+
+    base.Celery.__init__ = init
+
+
 IMPORT_HOOKS.add("alembic.command", _observe_migrations)
+IMPORT_HOOKS.add("celery.app.base", _hold_tasks)
 observe_libraries(_guard)
 
 

@@ -38,7 +38,7 @@ class Edit(NamedTuple):
     Attributes:
         suite: The sdist.
         file: The path of the file in it.
-        before: The line before which the text is inserted. It occurs once.
+        before: The line before which the text is inserted. It occurs once. Empty for a new file.
         text: The text.
     """
 
@@ -91,7 +91,7 @@ def read_violations(name: str) -> tuple[dict[str, Any], list[Violation]]:
     violations = []
     for entry in document.pop("violation"):
         defaults = {"purpose": None, "unseen": "", "allowed": "", "refused_anyway": ""}
-        edits = tuple(Edit(**{"suite": document["suite"], **edit}) for edit in entry.pop("edit"))
+        edits = tuple(Edit(**{"suite": document["suite"], "before": "", **edit}) for edit in entry.pop("edit"))
         violations.append(Violation(**{**defaults, **entry}, edits=edits))
     return document, violations
 
@@ -101,6 +101,9 @@ def seed(checkout: Checkout, violations: Iterable[Violation]) -> None:
     for violation in violations:
         for edit in violation.edits:
             path = checkout.sources[edit.suite] / edit.file
+            if not edit.before:
+                path.write_text(edit.text, "utf-8")
+                continue
             lines = path.read_text("utf-8").splitlines(keepends=True)
             places = [number for number, line in enumerate(lines) if line.rstrip() == edit.before]
             if len(places) != 1:
