@@ -212,7 +212,7 @@ third-party: $(VENV)-apps/.apps ## the own tests of three applications, on guard
 	@$(VENV)-apps/bin/python tests/third_party/suites.py $(ARGS)
 
 # Each application has an environment of its own in build/adopt-apps, with the Python that its lock is made for.
-adopt-apps: $(TEST) ## adopt four applications that do not know the library; APPS="ihatemoney" takes one
+adopt-apps: $(TEST) ## adopt four applications that do not know the library; APPS="ihatemoney" takes one, APPS="--violations" seeds violations only
 	@$(VENV)/bin/python -m tests.third_party.adoption $(APPS)
 
 mutation: $(VENV)/.mutation ## which changes to the code would no test notice?

@@ -2,8 +2,8 @@
 
 Their own tests run plainly, observed (`purposeguard adopt run`) and enforced. The same tests must pass observed, with
 the same responses. Proposals of `adopt scan` and `adopt propose` are compared with the files in `truth`. Then
-[seeded.py](seeded.py) seeds violations into them, and runs alone with `--violations`. `make adopt-apps` runs it. It ends
-with 1 if an application behaves differently when it is observed, or if violations are missed.
+`seeded.py` seeds violations, which `--violations` does alone. `make adopt-apps` runs all this. It ends with 1 if an
+application behaves differently when it is observed, or if violations are missed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,22 @@ from tests.third_party.applications import (
     NONE,
     ROOT,
     UNDECIDED,
+    App,
     Checkout,
     Response,
     Run,
     count_changed_lines,
     make_path,
 )
+from tests.third_party.seeded import count_outcomes, list_faults, measure_violations
 
 NOT_PERSONAL: Final = "not-personal"
+SECONDS_PER_PROPOSED_FIELD: Final = 5
+"""An estimate, not a measurement: the time in which a person reviews the source that `adopt scan` proposes."""
+SECONDS_PER_UNDECIDED_FIELD: Final = 30
+"""An estimate of the time in which a person decides on the source of a field for which there is no proposal."""
+SECONDS_PER_ENTRY_POINT: Final = 20
+"""An estimate of the time in which a person decides on the purpose of an entry point, with a proposal or without."""
 _CLOCK_TIME: Final = re.compile(rb"\d{1,2}:\d\d(:\d\d(\.\d+)?)?([^\w<]{1,3}[AP]M)?")
 
 
@@ -243,51 +251,78 @@ def format_percent(part: float, whole: float = 1) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
-def main(names: Sequence[str]) -> int:
-    """Adopt applications, and print the figures."""
-    folder = Path(os.environ.get("ADOPT_FOLDER", ROOT / "build" / "adopt-apps"))
-    rows: list[dict[str, str]] = []
-    differing: list[str] = []
-    for app in (each for each in APPS if not names or each.name in names):
-        adoption = Adoption(app, folder / app.name)
-        plain, observed, differences = adoption.observe()
-        if not plain.passed:
-            raise SystemExit(f"{app.name}: none of its tests passes plainly")
-        differing += differences
-        proposals = adoption.measure_proposals()
-        enforced = adoption.enforce()
-        scan = adoption.measure_scan()
-        responses = sum(map(len, plain.responses.values()))
-        rows.append(
-            {
-                "application": app.name,
-                "tests: plain, observed, enforced": f"{len(plain.passed)}, {len(plain.passed & observed.passed)}, "
-                f"{len(plain.passed & enforced.passed)}",
-                "responses": str(responses),
-                "differences": str(len(differences)),
-                "scan: fields": str(scan.fields),
-                "precision": format_percent(scan.precision),
-                "recall": format_percent(scan.recall),
-                "right source": format_percent(scan.exact),
-                "all not personal": format_percent(scan.baseline),
-                "entry points seen": f"{proposals.seen} of {proposals.known}",
-                "with a proposal": str(proposals.proposed),
-                "first right": format_percent(proposals.first, proposals.proposed),
-                "any right": format_percent(proposals.any, proposals.proposed),
-                "constant answer": format_percent(proposals.constant, proposals.proposed),
-                "unresolved": format_percent(proposals.unresolved),
-                "seconds: plain, observed, enforced": f"{plain.seconds:.0f}, {observed.seconds:.0f}, "
-                f"{enforced.seconds:.0f}",
-            }
-        )
-        print(f"{app.name}: {proposals}\n{app.name}: {scan}", file=sys.stderr)
+def estimate_minutes(scan: ScanFigures, proposals: ProposalFigures, runs: Iterable[Run]) -> float:
+    """Return the minutes that the adoption takes: the measured time of commands, and the estimate for decisions."""
+    commands = scan.seconds + sum(run.seconds for run in runs)
+    undecided = scan.undecided + scan.missing
+    fields = (scan.fields - undecided) * SECONDS_PER_PROPOSED_FIELD + undecided * SECONDS_PER_UNDECIDED_FIELD
+    return (commands + fields + proposals.known * SECONDS_PER_ENTRY_POINT) / 60
+
+
+def adopt(app: App, folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Adopt an application. Return a row of the table, and what differs when it is observed."""
+    adoption = Adoption(Checkout(app, folder))
+    plain, observed, differences = adoption.observe()
+    if not plain.passed:
+        raise SystemExit(f"{app.name}: none of its tests passes plainly")
+    proposals = adoption.measure_proposals()
+    enforced = adoption.enforce()
+    scan = adoption.measure_scan()
+    responses = sum(map(len, plain.responses.values()))
+    row = {
+        "application": app.name,
+        "tests: plain, observed, enforced": f"{len(plain.passed)}, {len(plain.passed & observed.passed)}, "
+        f"{len(plain.passed & enforced.passed)}",
+        "responses": str(responses),
+        "differences": str(len(differences)),
+        "scan: fields": str(scan.fields),
+        "precision": format_percent(scan.precision),
+        "recall": format_percent(scan.recall),
+        "right source": format_percent(scan.exact),
+        "all not personal": format_percent(scan.baseline),
+        "entry points seen": f"{proposals.seen} of {proposals.known}",
+        "with a proposal": str(proposals.proposed),
+        "first right": format_percent(proposals.first, proposals.proposed),
+        "any right": format_percent(proposals.any, proposals.proposed),
+        "constant answer": format_percent(proposals.constant, proposals.proposed),
+        "unresolved": format_percent(proposals.unresolved),
+        "changed application lines": str(count_changed_lines(folder)),
+        "minutes, mostly estimated": f"{estimate_minutes(scan, proposals, (observed, enforced)):.0f}",
+        "seconds: plain, observed, enforced": f"{plain.seconds:.0f}, {observed.seconds:.0f}, {enforced.seconds:.0f}",
+    }
+    print(f"{app.name}: {proposals}\n{app.name}: {scan}", file=sys.stderr)
+    return row, differences
+
+
+def print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows as a table of Markdown."""
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + " --- |" * len(rows[0]))
     for row in rows:
         print("| " + " | ".join(row.values()) + " |")
-    for difference in differing:
-        print(f"differs when it is observed: {difference}")
-    return 1 if differing else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Adopt applications and seed violations into them, and print the figures."""
+    folder = Path(os.environ.get("ADOPT_FOLDER", ROOT / "build" / "adopt-apps"))
+    names = [argument for argument in arguments if argument != "--violations"]
+    apps = [app for app in APPS if not names or app.name in names]
+    differing: list[str] = []
+    if "--violations" not in arguments:
+        rows: list[Mapping[str, str]] = []
+        for app in apps:
+            row, differences = adopt(app, folder / app.name)
+            rows.append(row)
+            differing += differences
+        print_table(rows)
+        for difference in differing:
+            print(f"differs when it is observed: {difference}")
+        print()
+    outcomes = [outcome for app in apps for outcome in measure_violations(Checkout(app, folder / app.name))]
+    print_table([outcome.describe() for outcome in outcomes])
+    faults = list_faults(outcomes)
+    print(f"\n{count_outcomes(outcomes)}", *faults, sep="\n")
+    return 1 if differing or faults else 0
 
 
 if __name__ == "__main__":

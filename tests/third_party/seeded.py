@@ -10,14 +10,14 @@ environment of the application:
 4. enforced. No violation may take place.
 5. enforced, with a purpose for each entry point that permits the column. Each violation must take place.
 
-`limits.md` must name what is missing in 3 and what takes place in 4 or does not in 5.
+`limits.md` must name what is missing in 3, what takes place in 4, and what does not in 5. `test_seeded.py` checks it.
 """
 
 from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,9 +25,8 @@ from purposeguard.adoption.evidence_store import EvidenceFile
 from purposeguard.adoption.summary import Judgment, summarize
 from purposeguard.guard import Guard
 from purposeguard.project.directory import read_project
-from tests.third_party.applications import APPS, HERE, NONE, ROOT, Checkout
+from tests.third_party.applications import HERE, Checkout, Run
 
-LIMITS: Final = ROOT / "docs" / "explanation" / "limits.md"
 VISIBLE: Final = (Judgment.NOT_PERMITTED, Judgment.NO_PURPOSE, Judgment.UNRESOLVED)
 TESTS: Final = "test_seeded_violations.py"
 
@@ -80,14 +79,31 @@ class Outcome(NamedTuple):
     application: str
     violation: Violation
     visible: bool
+    """The evidence shows it."""
     refused: bool
+    """It does not take place when it is enforced."""
     faults: tuple[str, ...]
     """What is not as it is described."""
+
+    def describe(self) -> dict[str, str]:
+        """Return a row of the table."""
+        return {
+            "application": self.application,
+            "violation": f"{self.violation.kind} (`{self.violation.column}`)",
+            "entry point": f"`{self.violation.entry_point}`",
+            "visible in evidence": "yes" if self.visible else "no",
+            "refused when enforced": "yes" if self.refused else "no",
+        }
+
+
+def find_file(name: str, suffix: str) -> Path:
+    """Return the file of an application in `violations`."""
+    return HERE / "violations" / f"{name.replace('-', '_')}.{suffix}"
 
 
 def read_violations(name: str) -> tuple[dict[str, Any], list[Violation]]:
     """Return the settings of an application, and its violations."""
-    document = tomllib.loads((HERE / "violations" / f"{name}.toml").read_text("utf-8"))
+    document = tomllib.loads(find_file(name, "toml").read_text("utf-8"))
     violations = []
     for entry in document.pop("violation"):
         defaults = {"purpose": None, "unseen": "", "allowed": "", "refused_anyway": ""}
@@ -112,93 +128,82 @@ def seed(checkout: Checkout, violations: Iterable[Violation]) -> None:
             path.write_text("".join(lines), "utf-8")
 
 
-class SeededApplication:
-    """An application into which violations are seeded."""
+class _ViolationRuns:
+    """Runs of the tests of violations in one application."""
 
-    def __init__(self, checkout: Checkout) -> None:
+    def __init__(self, checkout: Checkout, settings: Mapping[str, str]) -> None:
         self._checkout = checkout
-        self._settings, self.violations = read_violations(checkout.app.name)
-        suite = self._settings["suite"]
-        tests = Path(self._settings["tests"])
-        shutil.copy(HERE / "violations" / f"{checkout.app.name}.py", checkout.sources[suite] / tests / TESTS)
-        self._test = f"{suite}: {tests / TESTS}"
+        tests = Path(settings["tests"])
+        shutil.copy(find_file(checkout.app.name, "py"), checkout.sources[settings["suite"]] / tests / TESTS)
+        self._test = f"{settings['suite']}: {tests / TESTS}"
 
-    def measure(self) -> list[Outcome]:
-        """Run the tests of the violations in all five ways."""
-        stated = {each.entry_point: each.purpose for each in self.violations if each.purpose is not None}
-        self._checkout.write_tags(decided=True)
-        self._checkout.write_purposes(self._checkout.true_purposes | stated)
-        before = self._run("unchanged", observed=True)
-        seen_before = self._find_seen()
-        seed(self._checkout, self.violations)
-        plain = self._run("seeded")
-        observed = self._run("seeded-observed", observed=True)
-        seen = self._find_seen()
-        enforced = self._run("seeded-enforced", enforced=True)
-        permitting = {name: self._checkout.app.test_purpose for name in (*self._checkout.true_purposes, *stated)}
-        self._checkout.write_purposes(permitting)
-        permitted = self._run("seeded-permitted", enforced=True)
-
-        text = " ".join(LIMITS.read_text("utf-8").split())
-        outcomes = []
-        for violation in self.violations:
-            name, place = violation.name, (violation.entry_point, violation.column)
-            checks = (
-                (name not in before, "takes place in the unchanged application"),
-                (place not in seen_before, "is in the evidence of the unchanged application"),
-                (name in plain, "does not take place"),
-                (name in observed, "does not take place when it is observed"),
-                ((place in seen) == (not violation.unseen), "is in the evidence, or is not, unlike described"),
-                ((name in enforced) == bool(violation.allowed), "is refused, or is not, unlike described"),
-                ((name in permitted) == (not violation.refused_anyway), "is permitted, or is not, unlike described"),
-                (all(words in text for words in violation[-3:]), "is described by words that limits.md does not have"),
-            )
-            faults = tuple(fault for is_right, fault in checks if not is_right)
-            outcomes.append(
-                Outcome(self._checkout.app.name, violation, place in seen, name not in enforced, faults)
-            )
-        return outcomes
-
-    def _run(self, name: str, *, observed: bool = False, enforced: bool = False) -> set[str]:
+    def run(self, name: str, *, enforced: bool = False) -> set[str]:
         """Run the tests, and return the names of the violations that took place."""
-        self._checkout.evidence.unlink(missing_ok=True)
-        run = self._checkout.run_tests(name, observed=observed, enforced=enforced, tests=[self._test])
-        return {test.rpartition("::test_")[2].replace("_", "-") for test in run.passed}
+        return self._find_passed(self._checkout.run_tests(name, enforced=enforced, tests=[self._test]))
 
-    def _find_seen(self) -> set[tuple[str, str]]:
-        """Return the entry points that read what their purpose does not permit, with the columns."""
+    def observe(self, name: str) -> tuple[set[str], set[tuple[str, str]]]:
+        """Run the tests observed.
+
+        Returns:
+            The names of the violations that took place, and the entry points that read what their purposes do not
+            permit, with the columns.
+        """
+        self._checkout.evidence.unlink(missing_ok=True)
+        passed = self._find_passed(self._checkout.run_tests(name, observed=True, tests=[self._test]))
         project = read_project(self._checkout.privacy)
         guard = Guard(project.notice, tags=project.tags, purposes=project.purposes, mode="observe")
         uses = summarize(EvidenceFile(self._checkout.evidence).load(), guard).uses
-        return {
-            (use.key.entry_point, column)
-            for use in uses
-            if use.times and use.judgment in VISIBLE
-            for column in use.fields
+        bad_uses = [use for use in uses if use.times and use.judgment in VISIBLE]
+        return passed, {(use.key.entry_point, column) for use in bad_uses for column in use.fields}
+
+    def _find_passed(self, run: Run) -> set[str]:
+        return {test.rpartition("::test_")[2].replace("_", "-") for test in run.passed}
+
+
+def measure_violations(checkout: Checkout) -> list[Outcome]:
+    """Seed violations into an application, and return what became of them."""
+    settings, violations = read_violations(checkout.app.name)
+    runs = _ViolationRuns(checkout, settings)
+    stated = {each.entry_point: each.purpose for each in violations if each.purpose is not None}
+    checkout.write_tags(decided=True)
+    checkout.write_purposes(checkout.true_purposes | stated)
+    before, seen_before = runs.observe("unchanged")
+    seed(checkout, violations)
+    plain = runs.run("seeded")
+    observed, seen = runs.observe("seeded-observed")
+    enforced = runs.run("seeded-enforced", enforced=True)
+    checkout.write_purposes(dict.fromkeys((*checkout.true_purposes, *stated), checkout.app.test_purpose))
+    permitted = runs.run("seeded-permitted", enforced=True)
+
+    outcomes = []
+    for violation in violations:
+        name, place = violation.name, (violation.entry_point, violation.column)
+        checks = {
+            "takes place in the unchanged application": name not in before,
+            "is in the evidence of the unchanged application": place not in seen_before,
+            "does not take place": name in plain,
+            "does not take place when it is observed": name in observed,
+            "is in the evidence, or is not, unlike described": (place in seen) == (not violation.unseen),
+            "is refused, or is not, unlike described": (name in enforced) == bool(violation.allowed),
+            "is permitted, or is not, unlike described": (name in permitted) == (not violation.refused_anyway),
         }
-
-
-def measure_violations(folder: Path, names: Sequence[str]) -> list[Outcome]:
-    """Seed violations into applications, and return what became of them."""
-    outcomes: list[Outcome] = []
-    for app in APPS:
-        if not names or app.name in names:
-            outcomes += SeededApplication(Checkout(app, folder / app.name)).measure()
+        faults = tuple(fault for fault, is_right in checks.items() if not is_right)
+        outcomes.append(Outcome(checkout.app.name, violation, place in seen, name not in enforced, faults))
     return outcomes
 
 
-def print_outcomes(outcomes: Sequence[Outcome]) -> bool:
-    """Print a table of violations. Return True if enough of them are visible, and each is refused or described."""
-    print("| application | violation | entry point | visible in evidence | refused when enforced |")
-    print("| --- | --- | --- | --- | --- |")
-    for outcome in outcomes:
-        answers = ["yes" if answer else "no" for answer in (outcome.visible, outcome.refused)]
-        kind = f"{outcome.violation.kind} ({outcome.violation.column})"
-        print(f"| {outcome.application} | {kind} | {outcome.violation.entry_point} | {' | '.join(answers)} |")
+def count_outcomes(outcomes: Sequence[Outcome]) -> str:
+    """Return the totals in words."""
     visible = sum(outcome.visible for outcome in outcomes)
     refused = sum(outcome.refused for outcome in outcomes)
-    print(f"\n{len(outcomes)} violations: {visible} visible in evidence, {refused} refused when enforced")
-    for outcome in outcomes:
-        for fault in outcome.faults:
-            print(f"{outcome.application}: {outcome.violation.name} {fault}")
-    return visible >= 0.9 * len(outcomes) and not any(outcome.faults for outcome in outcomes)
+    return f"{len(outcomes)} violations: {visible} visible in evidence, {refused} refused when enforced"
+
+
+def list_faults(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return what is not as it is described, and whether fewer than nine of ten violations are visible."""
+    faults = [
+        f"{outcome.application}: {outcome.violation.name} {fault}" for outcome in outcomes for fault in outcome.faults
+    ]
+    if sum(outcome.visible for outcome in outcomes) < 0.9 * len(outcomes):
+        faults.append("fewer than nine of ten violations are visible in evidence")
+    return faults

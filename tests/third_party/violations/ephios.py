@@ -39,8 +39,8 @@ def read_text(client: Client, path: str, method: str = "GET") -> str:
     return str(content.decode())
 
 
-def test_health_check():
-    assert "on duty: +81-4711" in get_text("/healthcheck/")
+def test_manifest():
+    assert "on duty: +81-4711" in get_text("/manifest.json")
 
 
 def test_response_model():

@@ -1,13 +1,11 @@
 """Triggers of the violations that are seeded into FlaskBB. Each test passes if its violation takes place."""
 
 import datetime
-import functools
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
 import pytest
-
 from flaskbb import email
 from flaskbb.extensions import mail
 
@@ -33,7 +31,7 @@ def request_text(application: Any, user: Any, topic: Any, monkeypatch: pytest.Mo
         assert response.status_code < 400, text
         return text
 
-    return functools.partial(Context().run, open_path)
+    return lambda method, path, **options: Context().run(open_path, method, path, **options)
 
 
 def test_preview(request_text: Any):

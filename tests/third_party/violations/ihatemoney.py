@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ihatemoney.tests.common.ihatemoney_testcase import IhatemoneyTestCase
 
 FOLDER = Path(tempfile.mkdtemp())

@@ -30,7 +30,9 @@ async def get_text(database_in_a_file: None, app: Any, tenant_client: Any) -> As
     async with tenant_client(email=EMAIL) as (client, _, user_id):
         values = dict.fromkeys(("last_login_at", "last_failed_login_at"), MOMENT)
         async with app.state.sm.db.session_factory() as session:
-            await session.execute(update(User).where(User.id == uuid.UUID(user_id)).values(failed_login_count=4711, **values))
+            await session.execute(
+                update(User).where(User.id == uuid.UUID(user_id)).values(failed_login_count=4711, **values)
+            )
             await session.commit()
 
         async def send(path: str, method: str = "GET") -> str:
