@@ -692,6 +692,7 @@ class Guard:
 
         Returns:
             A decorator for functions of any kind, which is also a sync and async context manager that yields a `Use`.
+            A `RuntimeWarning` is issued if the caller does nothing with it.
 
         Raises:
             UnknownPurpose, UnknownChannel, UnknownCondition: The notice does not define an id.

@@ -304,9 +304,14 @@ def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) 
 def _build_purposes(
     notice: Notice, purpose_ids: Container[str], preferences: SubjectPreferences, language: Language
 ) -> tuple[PurposePart, ...]:
-    resting_on, stated = bases(notice.document), bases_by_purpose(notice.document)
-    conditions = {row.id: title_in(row.title, language) for row in notice.document.condition}
-    when = LegalGrounds(notice.document).when
+    """Describe the purposes with these ids as the disclosure tells the person.
+
+    The rows of a basis are listed only for a purpose that rests on several. Whether the person agreed is unknown (None)
+    unless the purpose rests on consent.
+    """
+    basis_by_purpose, basis_rows = bases(notice.document), bases_by_purpose(notice.document)
+    condition_titles = {row.id: title_in(row.title, language) for row in notice.document.condition}
+    conditions_by_purpose = LegalGrounds(notice.document).when
     clause_of: dict[str, str] = {}
     for grant in notice.document.grant:
         clause_of |= dict.fromkeys(list_ids(grant.purpose), grant.clause)
@@ -317,11 +322,11 @@ def _build_purposes(
             continue
         agreed: bool | None = None
         basis_parts: list[BasisPart] = []
-        for row in stated[clause]:
+        for row in basis_rows[clause]:
             if row.basis == "consent":
                 agreed = preferences.has_consented(clause)
-            if resting_on[clause] == "several":
-                row_conditions = tuple(map(conditions.__getitem__, row.when))
+            if basis_by_purpose[clause] == "several":
+                row_conditions = tuple(map(condition_titles.__getitem__, row.when))
                 basis_parts.append(
                     BasisPart(basis=row.basis, sources=row.sources or (), when=row_conditions, opt_out=row.opt_out)
                 )
@@ -330,11 +335,11 @@ def _build_purposes(
                 id=clause,
                 title=title_in(purpose.title, language),
                 granted_by=clause_of[clause],
-                basis=resting_on[clause],
+                basis=basis_by_purpose[clause],
                 suspended=preferences.stops(clause),
                 agreed=agreed,
                 bases=tuple(basis_parts),
-                when=tuple(map(conditions.__getitem__, when[clause])),
+                when=tuple(map(condition_titles.__getitem__, conditions_by_purpose[clause])),
             )
         )
     return tuple(parts)

@@ -92,23 +92,25 @@ def install(
     Applications that are mounted in it are included.
 
     Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
-    answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. With
-    `details=False` a refusal does not name the clauses that forbid the use. A guard that only
-    observes leaves the answers to errors of validation as they are.
+    answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. A guard that
+    only observes leaves the answers to errors of validation as they are.
 
     The entry point of a request is its route, such as `GET /users/{id}`, from the time that the route is chosen until
     everything that belongs to the request has run. Before that, and without a route, it is `GET (no route)`.
 
-    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. A route for which the code states no
-    purpose runs for the one that the guard's file `purposes.toml` states for its entry point. Call this function once,
-    before the application starts. The routes are inspected when it starts.
+    A route for which the code states no purpose runs for the one that the guard's file `purposes.toml` states for its
+    entry point. Call this function once, before the application starts. The routes are inspected when it starts.
+
+    Args:
+        app: The application.
+        guard: The guard.
+        details: False if a refusal is not to name the clauses that forbid the use.
+        routes: The purposes of routes in one place, as `PurposeRoutes` takes them.
 
     Raises:
         TypeError: `guard` is no guard.
 
-    When the application starts, or at its first request where its lifespan is not run:
-
-    Raises:
+    Raises, when the application starts, or at its first request where its lifespan is not run:
         MisdeclaredRoute: a route states two purposes, one of another guard, or a subject that it does not take.
         HooksMissing: FastAPI does not call what is put in its routes.
         TypeError, ValueError: `routes` is not as `PurposeRoutes` wants it.
@@ -117,8 +119,8 @@ def install(
     if not isinstance(guard, Guard):
         raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
     add_handlers(app, details=details, observing=guard.engine.observing)
-    replaceable: Any = app  # What this method builds runs everything that belongs to a request.
-    replaceable.build_middleware_stack = functools.partial(_build_stack, app.build_middleware_stack)
+    untyped_app: Any = app  # Methods may not be replaced, says mypy. What this one builds runs all of a request.
+    untyped_app.build_middleware_stack = functools.partial(_build_stack, app.build_middleware_stack)
     app.add_middleware(_InstalledMiddleware, installed=app, guard=guard, details=details, routes=routes or {})
 
 

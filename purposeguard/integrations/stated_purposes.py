@@ -17,7 +17,7 @@ _NOWHERE: Final = Site("", "", 0)
 def find_block(
     guard: Guard, entry_point: str, stated: Iterable[Block[Any] | Activity | None] = ()
 ) -> Block[Any] | None:
-    """Return a block for the purpose that `purposes.toml` states for an entry point.
+    """Return a block to enter for the purpose that `purposes.toml` states for an entry point, unless the code does.
 
     Its activity is named after the entry point, and declared where the file states it.
 
@@ -39,6 +39,7 @@ def find_block(
     block = guard.purpose(
         entry.purpose, channel=entry.channel, activity=entry_point, mode=entry.mode, conditions=entry.conditions
     )
+    # Reports then name the line of the file instead of this one.
     block.stated.where = (block.stated.where[0], entry.position.line, purposes.path)
     of_file = _get_activity(block)
     of_code = [_get_activity(one) for one in stated if one is not None]

@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,6 +25,9 @@ from purposeguard.notice.texts import ByLanguage, Titles
 from purposeguard.notice.timezones import suggest_name as nearest_zones
 from purposeguard.notice.validation import ROWS, CrossReferenceCheck, check_cross_references
 from purposeguard.notice.vocabulary import find_nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 LARGEST_FILE = 16 * 2**20
 """The greatest size of a notice file in bytes: some thirty times a notice of 2,000 purposes."""
@@ -241,41 +244,41 @@ def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
             continue  # The list is only short because its faulty rows were not counted.
         if problem["type"] != "extra_forbidden":
             location = _strip_alternatives(location)
-        message, suggestion = _describe_error(problem["type"], problem, location)
+        message, suggestion = _describe_error(problem, location)
         place = _format_place(location)
         if place not in reported:  # Another alternative of the same value may have reported it.
             reported.add(place)
             yield Fault(place, message, suggestion or _make_example(location))
 
 
-def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:  # noqa: PLR0911  # One return for each kind of error.
+def _describe_error(problem: ErrorDetails, location: tuple[str | int, ...]) -> tuple[str, str | None]:  # noqa: PLR0911  # One return for each kind of error.
     """Describe an error of pydantic in the words of a TOML file.
 
     Returns:
         The message, and a suggestion; None if `_make_example` is to make one.
     """
-    value, context = found["input"], found.get("ctx", {})
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
     if kind == "string_too_long":
         return f"has more than {context['max_length']} characters", "shorten it"
-    if kind in _PLAINLY:
+    if kind in _MESSAGE_BY_KIND:
         rows = isinstance(value, Mapping) and _find_inner_model(_find_model_at(location[:-1]), key) is not None
         header = f"[[{'.'.join(part for part in location if isinstance(part, str))}]]"
-        two = f"write `{header}`, in two brackets, above each row" if kind == "tuple_type" and rows else None
-        return _PLAINLY[kind].format(**context), two
+        suggestion = f"write `{header}`, in two brackets, above each row" if kind == "tuple_type" and rows else None
+        return _MESSAGE_BY_KIND[kind].format(**context), suggestion
     if kind == "too_short":
         least = context["min_length"]
         return f"needs {least} {'entries' if least > 1 else 'entry'} at least", None
     if kind == "extra_forbidden":
         return "is no key of this table", _guess_key(location)
     if kind == "literal_error":
-        return _describe_choice_error(found, location)
+        return _describe_choice_error(problem, location)
     if context.get("pattern") == ONE_LINE:
         return "holds a line break or a control character", "write it as one line of text"
     if kind == "string_pattern_mismatch":
-        form = _FORMS.get("channel" if "channel" in location else key)
+        form = _FORM_BY_KEY.get("channel" if "channel" in location else key)
         return "is not of the form that such a name has", form
-    message, _, use = found["msg"].removeprefix("Value error, ").partition(": use ")
+    message, _, use = problem["msg"].removeprefix("Value error, ").partition(": use ")
     if isinstance(value, Mapping) and {"closed", "open"} <= value.keys():
         message, use = "has both `closed` and `open`", "one: `closed` for these only, `open` for these for example"
     if location == ("timezone",):
@@ -296,13 +299,13 @@ def _guess_key(location: tuple[str | int, ...]) -> str:
     return hint or "`purposeguard schema` prints the keys"
 
 
-def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+def _describe_choice_error(problem: ErrorDetails, location: tuple[str | int, ...]) -> tuple[str, str | None]:
     """Describe a value that is none of the allowed texts, and suggest what to write."""
     if location == ("format",):
         return "is of another version", f"this version reads `format = {FORMAT}`"
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
-    close = find_nearest(found["input"], _list_choices(_find_annotation(_find_model_at(location[:-1]), key)))
-    choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
+    close = find_nearest(problem["input"], _list_choices(_find_annotation(_find_model_at(location[:-1]), key)))
+    choices = problem["msg"].removeprefix("Input should be ").replace("'", "`")
     if close:
         return f"must be {choices}", f"did you mean `{close[0]}`?"
     return f"must be {choices}", "write it as it stands here" if isinstance(location[-1], int) else None
@@ -314,7 +317,7 @@ _ALIKE: Final = 0.7
 _FEW: Final = 9
 """The greatest number of keys that a message lists. For more it refers to the schema."""
 
-_PLAINLY: Final = {
+_MESSAGE_BY_KIND: Final = {
     "bool_type": "must be `true` or `false`",
     "date_from_datetime_inexact": "must be a date",
     "date_from_datetime_parsing": "must be a date",
@@ -332,7 +335,7 @@ _PLAINLY: Final = {
 
 _CHANNEL: Final = "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"
 _HYPHENS: Final = "words in lower case with hyphens, e.g. `domestic-contractor`"
-_FORMS: Final = {
+_FORM_BY_KEY: Final = {
     "announced_by": _CHANNEL,
     "channel": _CHANNEL,
     "class": "words in CamelCase, e.g. `RenewalGuidance`",

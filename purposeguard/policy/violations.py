@@ -1,4 +1,7 @@
-"""The errors for uses that the notice does not grant, and for data that would flow where its tags do not follow."""
+"""The errors for uses that the notice does not grant, and for data that would flow where its tags do not follow.
+
+The message of an error is put together here. Its sentences are those of `purposeguard.policy.explanation`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Declarations of an application other than activities and access functions, imported only when they are used."""
+"""The declarations of reclassifications, transforms, entrustments and legal exceptions by an application.
+
+They are imported when they are used, unlike activities and access functions, which each application has.
+"""
 
 from __future__ import annotations
 

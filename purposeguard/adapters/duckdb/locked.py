@@ -169,9 +169,10 @@ class LockedDatabase:
                     _refuse_macros(self._root)
                 self._lock_down()
             with self.lend_cursor():
-                pass  # a broken source raises now
+                pass  # A broken source raises now.
+            (cursor,) = self._idle
             for name in sources:
-                self._hideable[name] = self._idle[0].find_hideable(name)
+                self._hideable[name] = cursor.find_hideable(name)
         except BaseException:
             self.close()
             raise

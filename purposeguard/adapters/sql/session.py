@@ -137,12 +137,14 @@ class Statements:
         Args:
             text: The statement.
             percent: True if the driver puts parameters in place of `%s`, and reads `%%` as one `%`.
-            loaded: The numbers of the outputs that become attributes of objects, which report each read themselves.
+            loaded: The positions of the output columns that an ORM loads into attributes of objects, which report each
+                read themselves.
 
         Returns:
             The narrowed statement. The unchanged text if all rows may be used, or if denials are only observed.
 
         Raises:
+            UnresolvedStatement, UnlabelledData, FlowViolation, PurposeMissing, PurposeViolation: as `check` does.
             TypeError: governance has no roster of all subjects.
             StoreUnavailable: the roster cannot be read now.
         """

@@ -249,13 +249,16 @@ class StatementTexts(Statements):
         return observed
 
     def prepare(self, text: str, seals: Seals, *, bare: bool, faults: Faults | None = None) -> Prepared:
-        """Analyze a statement, and cache it for `get_prepared`.
+        """Analyze a statement. Cache it for `get_prepared`, unless it is only observed.
 
         Args:
             text: The statement.
-            seals: Its sealed outputs and parameters.
+            seals: Its outputs that become sealed values, and its parameters that were sealed values.
             bare: True if the driver does not look for parameters in the text.
-            faults: In observe mode, a collection for the errors that do not prevent the analysis.
+            faults: In observe mode, a collection for the errors that do not prevent the analysis. None to raise them.
+
+        Returns:
+            The statement, with the columns that it uses and the demands of its sealed values.
 
         Raises:
             UnresolvedStatement: it is unknown what it reads or writes.

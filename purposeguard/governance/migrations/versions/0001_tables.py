@@ -26,6 +26,7 @@ def upgrade(operations: Operations) -> None:
 
 
 def _subjects(operations: Operations) -> None:
+    """Create the tables of the store itself, of changes, and of what subjects asked for and took back."""
     operations.create_table(
         "purposeguard_store",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
