@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from purposeguard.runtime.entry_point import suspend_entry_point
 from tests.adapters.sql import summary as sql
 from tests.exporting import summary as cedar
 from tests.faults import summary as faults
@@ -181,6 +182,13 @@ settings.register_profile("thorough", _fixed, max_examples=20)
 settings.register_profile("explore", _always, max_examples=100, print_blob=True)
 settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fixed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """Run tests at no entry point, also while they are watched, since they compare whole messages."""
+    with suspend_entry_point():
+        return (yield)
 
 
 # Of a module: while its driver runs, nothing else can run an event loop in this thread.

@@ -255,6 +255,7 @@ def test_a_block_that_is_left_more_often_than_entered_says_so() -> None:
         block.__exit__(None, None, None)
 
 
+@pytest.mark.usefixtures("remembers")
 def test_a_purpose_that_holds_nowhere_is_warned_of_once_a_place() -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -189,6 +189,7 @@ def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clic
     assert clicks.counts == {("it", "1.2(1)①", R): 2, ("it", "1.2(1)①", C): 2}
 
 
+@pytest.mark.usefixtures("remembers")
 def test_openings_that_are_gone_are_not_kept(guard: pg.Guard, clicks: Clicks) -> None:
     def run(number: int) -> None:
         with guard.purpose(tm.RenewalGuidance, activity=f"job {number}") as use:

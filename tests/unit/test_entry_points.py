@@ -16,13 +16,6 @@ from purposeguard.runtime.entry_point import EntryPoint, current_entry_point, na
 from purposeguard.runtime.observer import Observer
 
 
-@pytest.fixture(autouse=True)
-def outside_entry_points() -> Iterator[None]:
-    """Leave the entry point of the test itself, which it has when it is watched."""
-    with suspend_entry_point():
-        yield
-
-
 @pytest.mark.parametrize(
     ("entry_point", "name"),
     [
