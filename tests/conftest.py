@@ -133,8 +133,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[RUNNING] = item
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
     """Fail a test that starts a server although it is not of the kind that does.
 
     Collection sees the fixtures that a test names. A fixture may also ask for another one by `getfixturevalue`, for
@@ -144,6 +146,8 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
     test = request.config.stash[RUNNING]
     if kind is not None and test.get_closest_marker(kind) is None:
         pytest.fail(f"{test.nodeid} starts {fixturedef.argname!r}, so it needs the marker {kind!r}")
+    with suspend_entry_point():  # As in `pytest_runtest_call`.
+        return (yield)
 
 
 def pytest_collection_finish() -> None:

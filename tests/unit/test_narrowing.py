@@ -35,6 +35,7 @@ class Many(Office):
         return [self.all_preferences.get(subject, CLEAR) for subject in subjects]
 
 
+@pytest.mark.usefixtures("remembers")
 @every_kind
 def test_the_subjects_of_many_rows_are_asked_of_at_once(kind: str) -> None:
     cls, make = KINDS[kind]

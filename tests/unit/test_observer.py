@@ -19,6 +19,8 @@ from purposeguard.runtime.snapshot import PolicySnapshot
 from tests.unit.models import D, R, guard
 from tests.unit.samples import revised
 
+pytestmark = pytest.mark.usefixtures("remembers")
+
 NAME: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
 
 

@@ -40,6 +40,7 @@ def used(guard: pg.Guard) -> None:
     assert str(guard.explain(source, notice.purpose("4①")))
 
 
+@pytest.mark.usefixtures("remembers")
 @pytest.mark.parametrize("dates", [["2024-01-01"], ["2024-01-01", "2025-01-01"]], ids=["one date", "two dates"])
 def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
     guard = pg.Guard(revision())

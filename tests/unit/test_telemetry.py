@@ -56,6 +56,7 @@ class Telemetry(Observer):
         self._meter.add_event("purposeguard.denied", attributes)
 
 
+@pytest.mark.usefixtures("remembers")
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a ledger"])
 def test_uses_and_denials_are_counted_without_values(beside: bool) -> None:
     meter = Meter()
@@ -91,6 +92,7 @@ def test_uses_and_denials_are_counted_without_values(beside: bool) -> None:
         assert len(ledger.denials) == 3
 
 
+@pytest.mark.usefixtures("remembers")
 def test_an_observer_of_denials_costs_nothing_where_data_is_used() -> None:
     class Denials(Observer):
         def denied(self, error: Exception, *, observed: bool) -> None:

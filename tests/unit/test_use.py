@@ -38,6 +38,7 @@ def test_a_use_says_what_it_is_for() -> None:
     assert repr(use) == "<Use of newsletter for 2.2③, not active>"
 
 
+@pytest.mark.usefixtures("remembers")
 def test_labels_that_are_cached_as_allowed_are_used_at_once() -> None:
     registration, contract = pg.Label(tm.Registration), pg.Label(tm.Contract)
     plain, tape = pg.Guard(tm.NOTICE), Tape()
