@@ -73,7 +73,22 @@ def _hold_tasks(base: ModuleType) -> None:
     base.Celery.__init__ = init
 
 
+def _guard_sessions(session: ModuleType) -> None:
+    """Let the sessions of Flask-SQLAlchemy check each read of an object, as the how-to on sessions recommends."""
+    from purposeguard.adapters.sqlalchemy.session import GuardedSession, watch_of  # only where SQLAlchemy is installed
+
+    class Session(session.Session, GuardedSession):  # type: ignore[misc, name-defined]  # Its base has no types.
+        def get_bind(self, *args: Any, **options: Any) -> Any:
+            bind = super().get_bind(*args, **options)
+            if watch_of(bind) is None:
+                bind.connect().close()  # An engine is guarded when it connects for the first time.
+            return bind
+
+    vars(session)["Session"] = Session
+
+
 IMPORT_HOOKS.add("alembic.command", _observe_migrations)
+IMPORT_HOOKS.add("flask_sqlalchemy.session", _guard_sessions)
 IMPORT_HOOKS.add("celery.app.base", _hold_tasks)
 observe_libraries(_guard)
 
