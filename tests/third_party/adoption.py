@@ -39,7 +39,7 @@ from tests.third_party.applications import (
     count_changed_lines,
     make_path,
 )
-from tests.third_party.seeded import count_outcomes, list_faults, measure_violations
+from tests.third_party.seeded import are_enough_visible, count_outcomes, list_faults, measure_violations
 
 NOT_PERSONAL: Final = "not-personal"
 SECONDS_PER_PROPOSED_FIELD: Final = 5
@@ -321,6 +321,8 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = [outcome for app in apps for outcome in measure_violations(Checkout(app, folder / app.name))]
     print_table([outcome.describe() for outcome in outcomes])
     faults = list_faults(outcomes)
+    if len(apps) == len(APPS) and not are_enough_visible(outcomes):
+        faults.append("fewer than nine of ten violations are visible in evidence")
     print(f"\n{count_outcomes(outcomes)}", *faults, sep="\n")
     return 1 if differing or faults else 0
 

@@ -200,10 +200,12 @@ def count_outcomes(outcomes: Sequence[Outcome]) -> str:
 
 
 def list_faults(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return what is not as it is described, and whether fewer than nine of ten violations are visible."""
-    faults = [
+    """Return what is not as it is described."""
+    return [
         f"{outcome.application}: {outcome.violation.name} {fault}" for outcome in outcomes for fault in outcome.faults
     ]
-    if sum(outcome.visible for outcome in outcomes) < 0.9 * len(outcomes):
-        faults.append("fewer than nine of ten violations are visible in evidence")
-    return faults
+
+
+def are_enough_visible(outcomes: Sequence[Outcome]) -> bool:
+    """Return True if at least nine of ten violations are visible in evidence."""
+    return sum(outcome.visible for outcome in outcomes) >= 0.9 * len(outcomes)
