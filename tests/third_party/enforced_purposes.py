@@ -79,7 +79,7 @@ def _guard_sessions(session: ModuleType) -> None:
 
     class Session(session.Session, GuardedSession):  # type: ignore[misc, name-defined]  # Its base has no types.
         def get_bind(self, *args: Any, **options: Any) -> Any:
-            bind = super().get_bind(*args, **options)
+            bind: Any = super().get_bind(*args, **options)
             if watch_of(bind) is None:
                 bind.connect().close()  # An engine is guarded when it connects for the first time.
             return bind
