@@ -250,5 +250,5 @@ async def test_a_denial_that_is_only_observed_and_cannot_be_recorded_is_logged_o
     assert len(lost()) == 1
     async with governance.off_loop():
         observe()
-    await asyncio.to_thread(until, lambda: count_denials(governance) == 1)
+    await asyncio.to_thread(until, lambda: count_denials(governance) >= 1)
     assert len([message for message in caplog.messages if "are recorded again" in message]) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from contextvars import copy_context
 from typing import Any, Literal
 
@@ -108,9 +108,8 @@ def _fetch(cursor: Any, text: str) -> list[Any]:
 
 
 def _fetch_and_close(connection: Any, text: str) -> list[Any]:
-    rows = _fetch(connection.cursor(), text)
-    connection.close()
-    return rows
+    with closing(connection):
+        return _fetch(connection.cursor(), text)
 
 
 def _outcome(attempt: Callable[[Any], Any], target: Any) -> object:
@@ -375,8 +374,8 @@ def test_an_attribute_counts_once_for_all_objects_of_a_use_and_entry_point(
                 with EntryPoint.route("GET", "/customers"):
                     read_all()
                 assert reads.reads == [(EMAIL, "show")] * 2
-    with guard.purpose(tm.TrafficAnalysis, mode="enforce"), pytest.raises(PurposeViolation):
-        read_all()
+        with guard.purpose(tm.TrafficAnalysis, mode="enforce"), pytest.raises(PurposeViolation):
+            read_all()
 
 
 def test_columns_that_are_selected_beside_objects_are_reported_at_once(
