@@ -70,7 +70,7 @@ class FoundClass:
 
 
 @dataclass(slots=True)
-class Catalog:
+class ClassCatalog:
     """All classes and tables of an application, by their headers."""
 
     classes: dict[str, FoundClass] = field(default_factory=dict)

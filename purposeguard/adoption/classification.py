@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from purposeguard.adoption.catalog import Catalog, FoundClass, FoundField
+from purposeguard.adoption.catalog import ClassCatalog, FoundClass, FoundField
 from purposeguard.adoption.lexicon import (
     BIRTH,
     EMAIL,
@@ -116,7 +116,7 @@ def _know_nothing(found: FoundClass) -> Mapping[str, FieldTag]:
     return {each.name: each.tag for each in found.fields if each.tag is not None}
 
 
-def propose_sources(catalog: Catalog, notice: Notice, known: KnownTags = _know_nothing) -> Iterable[FieldProposal]:
+def propose_sources(catalog: ClassCatalog, notice: Notice, known: KnownTags = _know_nothing) -> Iterable[FieldProposal]:
     """Propose a source for each field of a catalog that needs a tag and has none.
 
     Args:
@@ -154,7 +154,7 @@ class _Facts:
 class _Classification:
     """The proposals for the classes of a catalog, whose fields are read beside each other."""
 
-    def __init__(self, catalog: Catalog, notice: Notice, known: KnownTags) -> None:
+    def __init__(self, catalog: ClassCatalog, notice: Notice, known: KnownTags) -> None:
         self._catalog = catalog
         self._hints = SourceHints(notice)
         self._notice = notice

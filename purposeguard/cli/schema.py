@@ -41,7 +41,7 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "Grant": {"not": {"required": ["basis", "bases"]}},
     "PurposeRow": {"not": {"required": ["basis", "bases"]}},
-    "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
+    "ContactPoint": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
 }
 
 COMMON = {
@@ -152,7 +152,7 @@ KEYS: dict[str, dict[str, str]] = {
         "since": "the date of the revision before, with which they were compared",
     },
     "Kind": {"id": "its name in code, in lower case with hyphens"},
-    "Request": {"id": "its name in code, in lower case with hyphens", "effect": "what the request changes"},
+    "Right": {"id": "its name in code, in lower case with hyphens", "effect": "what the request changes"},
     "RecipientKind": {
         "id": "its name in code, in lower case with hyphens",
         "place": "where such a recipient sits, seen from the controller's own country; without it, either",
@@ -221,7 +221,7 @@ KEYS: dict[str, dict[str, str]] = {
         "period": "the controller's own periods, by source",
         "criterion": "how long data is kept where the notice gives no number, by source",
     },
-    "Office": {
+    "ContactPoint": {
         "name": "what it is called",
         "unit": "the unit or post in charge",
         "email": "its e-mail address",

@@ -45,7 +45,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, to_local_day
-from purposeguard.notice.schema import Kind, Office, list_ids
+from purposeguard.notice.schema import ContactPoint, Kind, list_ids
 from purposeguard.notice.timezones import Day, load_zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source, list_term_ids
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
@@ -367,15 +367,15 @@ def _build_contacts(notice: Notice, language: Language) -> tuple[ContactPart, ..
     return tuple(parts)
 
 
-def _build_contact(role: Literal["controller", "complaints"], office: Office, language: Language) -> ContactPart:
+def _build_contact(role: Literal["controller", "complaints"], point: ContactPoint, language: Language) -> ContactPart:
     return ContactPart(
         role=role,
-        clause=office.clause,
-        name=title_in(office.name, language),
-        unit=None if office.unit is None else title_in(office.unit, language),
-        email=office.email,
-        phone=office.phone,
-        address=None if office.address is None else title_in(office.address, language),
+        clause=point.clause,
+        name=title_in(point.name, language),
+        unit=None if point.unit is None else title_in(point.unit, language),
+        email=point.email,
+        phone=point.phone,
+        address=None if point.address is None else title_in(point.address, language),
     )
 
 

@@ -41,8 +41,7 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects, check_optional_text, check_text, number_of, resolve_clauses
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import to_local_day
-from purposeguard.notice.schema import Request as Right
-from purposeguard.notice.schema import index_by_id
+from purposeguard.notice.schema import Right, index_by_id
 from purposeguard.notice.vocabulary import find_nearest, list_term_ids
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.runtime.clock import to_utc

@@ -357,7 +357,7 @@ class Safeguards(Table):
     means: tuple[Kind, ...] = Field(min_length=1)
 
 
-class Request(Kind):
+class Right(Kind):
     """A request that a subject may make; `effect` is what it changes."""
 
     effect: Literal["discloses", "amends", "stops-use", "deletes", "stops-provision"]
@@ -370,7 +370,7 @@ class Rights(Table):
     text: Texts | None = None
     days: Days | None = None
     requesters: tuple[Literal["subject", "agent"], ...] = Field(min_length=1)
-    request: tuple[Request, ...] = Field(min_length=1)
+    request: tuple[Right, ...] = Field(min_length=1)
 
 
 class Period(Table):
@@ -425,7 +425,7 @@ class Retention(Table):
     criterion: tuple[Criterion, ...] = ()
 
 
-class Office(Table):
+class ContactPoint(Table):
     """Who answers: at least one of e-mail, phone and address."""
 
     clause: Id
@@ -446,8 +446,8 @@ class Office(Table):
 class Contact(Table):
     """Clause 9: the controller's own office and the body that hears complaints."""
 
-    controller: Office
-    complaints: Office | None = None
+    controller: ContactPoint
+    complaints: ContactPoint | None = None
 
 
 class Voluntary(Table):

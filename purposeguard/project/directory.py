@@ -99,7 +99,7 @@ def find_directory(start: FilePath | None = None) -> Path:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Project:
+class ProjectFiles:
     """The files of a project. A file that does not exist is None."""
 
     directory: Path
@@ -109,7 +109,7 @@ class Project:
     baseline: Baseline | None = None
 
 
-def read_project(directory: FilePath | None = None) -> Project:
+def read_project(directory: FilePath | None = None) -> ProjectFiles:
     """Read the files of a project. Its notice is the file in its directory, or else the one that pyproject.toml names.
 
     Args:
@@ -129,7 +129,7 @@ def read_project(directory: FilePath | None = None) -> Project:
             faults.extend(error.faults)
             return None
 
-    project = Project(place, notice, read(TAGS, TagFile), read(PURPOSES, PurposeFile), read(BASELINE, Baseline))
+    project = ProjectFiles(place, notice, read(TAGS, TagFile), read(PURPOSES, PurposeFile), read(BASELINE, Baseline))
     if faults:
         raise NoticeError(faults, str(place))
     return project

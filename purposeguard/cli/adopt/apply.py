@@ -27,7 +27,7 @@ from purposeguard.cli.words import translate
 from purposeguard.errors import NoticeError
 from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
-from purposeguard.project.directory import NOTICE, PURPOSES, TAGS, Project, read_settings
+from purposeguard.project.directory import NOTICE, PURPOSES, TAGS, ProjectFiles, read_settings
 from purposeguard.project.purposes import PurposeFile
 from purposeguard.project.tags import TagFile
 from purposeguard.project.writing import replace_file
@@ -146,7 +146,7 @@ class _PlannedChanges:
 
 
 def _plan_changes(
-    project: Project, root: Path, words: Vocabulary, guard: GuardName | None, applications: Iterable[object]
+    project: ProjectFiles, root: Path, words: Vocabulary, guard: GuardName | None, applications: Iterable[object]
 ) -> _PlannedChanges:
     """Plan the changes to all files.
 
@@ -205,7 +205,7 @@ def _read_guard_name(given: str | None) -> GuardName | None:
     return GuardName(module, name)
 
 
-def find_vocabulary(project: Project, given: str | None) -> Vocabulary:
+def find_vocabulary(project: ProjectFiles, given: str | None) -> Vocabulary:
     """Return the generated module of the notice: the one that is named, or that of the bundled notice.
 
     Raises:
@@ -252,7 +252,7 @@ def write_files(originals: Mapping[Path, bytes], changes: Mapping[Path, bytes]) 
         raise CommandProblem(f"{path} cannot be written, and no file was changed: {error.strerror or error}") from error
 
 
-def _move(project: Project, planned: _PlannedChanges) -> None:
+def _move(project: ProjectFiles, planned: _PlannedChanges) -> None:
     """Remove what is in the code from tags.toml and purposes.toml."""
     from purposeguard.project.editing import TomlEditor  # noqa: PLC0415  # needs the extra `adopt`
 

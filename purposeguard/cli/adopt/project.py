@@ -13,7 +13,7 @@ from purposeguard.cli.render import complain
 from purposeguard.cli.words import learn_titles
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
-from purposeguard.project.directory import Project, find_directory, read_project
+from purposeguard.project.directory import ProjectFiles, find_directory, read_project
 
 with Needs(__name__, "cli"):
     import typer
@@ -41,7 +41,7 @@ EvidenceOption = Annotated[
 ]
 
 
-def open_project(directory: Path | None) -> Project:
+def open_project(directory: Path | None) -> ProjectFiles:
     """Read the files of the project, and name terms by the titles of its notice.
 
     Raises:
@@ -52,7 +52,7 @@ def open_project(directory: Path | None) -> Project:
     return project
 
 
-def make_guard(project: Project) -> Guard:
+def make_guard(project: ProjectFiles) -> Guard:
     """Return a guard for the notice of a project."""
     return Guard(project.notice, tags=project.tags, purposes=project.purposes)
 

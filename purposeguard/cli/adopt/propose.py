@@ -12,7 +12,7 @@ from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.options import DryRun, TableOption, err, out
 from purposeguard.cli.render import Report, complain, show
 from purposeguard.notice.vocabulary import Family
-from purposeguard.project.directory import PURPOSES, Project
+from purposeguard.project.directory import PURPOSES, ProjectFiles
 from purposeguard.project.purposes import PurposeFile
 
 
@@ -53,7 +53,7 @@ def list_stated_purposes(summary: Summary, purposes: PurposeFile | None) -> dict
     return stated
 
 
-def _write(project: Project, proposals: list[Proposal]) -> None:
+def _write(project: ProjectFiles, proposals: list[Proposal]) -> None:
     """Add the proposals to purposes.toml."""
     from purposeguard.project.editing import TomlEditor  # noqa: PLC0415  # needs the extra `adopt`
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-from purposeguard.adoption.catalog import Catalog, FoundClass
+from purposeguard.adoption.catalog import ClassCatalog, FoundClass
 from purposeguard.adoption.classification import NOT_PERSONAL, FieldProposal, propose_sources
 from purposeguard.cli.adopt.collect.application import Application
 from purposeguard.cli.adopt.project import DirectoryOption, open_project
@@ -20,7 +20,7 @@ from purposeguard.cli.render import Format, Report, complain, show
 from purposeguard.cli.words import Language, language, translate
 from purposeguard.errors import Fault, on_one_line
 from purposeguard.extras import Needs
-from purposeguard.project.directory import TAGS, Project
+from purposeguard.project.directory import TAGS, ProjectFiles
 from purposeguard.project.tags import TABLE, UNDECIDED, Fields, FieldTag
 
 with Needs(__name__, "cli"):
@@ -81,8 +81,8 @@ def scan(
 
 
 def _collect(
-    project: Project, app: str | None, imports: Iterable[str], database: str | None, dbt: Path | None
-) -> tuple[Catalog, list[str]]:
+    project: ProjectFiles, app: str | None, imports: Iterable[str], database: str | None, dbt: Path | None
+) -> tuple[ClassCatalog, list[str]]:
     """Return what there is to be tagged, and a sentence for each module that could not be imported.
 
     Raises:
@@ -90,7 +90,7 @@ def _collect(
     """
     if app is None and database is None and dbt is None:
         raise CommandProblem("there is nothing to scan: name an application, or `--database URL`, or `--dbt DIR`")
-    catalog, failures = Catalog(), []
+    catalog, failures = ClassCatalog(), []
     if app is not None:
         application = Application(app, imports)
         catalog, failures = application.collect(project.notice), application.failures
@@ -137,7 +137,7 @@ def _show_progress() -> Generator[Progress]:
 class _ProjectTags:
     """The tags that the code and the files of a project state."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: ProjectFiles) -> None:
         self._file = project.tags
 
     def find(self, found: FoundClass) -> Fields:
@@ -164,7 +164,7 @@ class _ProjectTags:
 class _Scan:
     """The result of a scan."""
 
-    catalog: Catalog
+    catalog: ClassCatalog
     tags: _ProjectTags
     proposals: list[FieldProposal]
 
@@ -193,7 +193,7 @@ class _Scan:
         )
 
 
-def _find_faults(catalog: Catalog, project: Project, *, is_complete: bool) -> list[Fault]:
+def _find_faults(catalog: ClassCatalog, project: ProjectFiles, *, is_complete: bool) -> list[Fault]:
     """Find entries of tags.toml that match nothing, and those that differ from the code.
 
     Args:
@@ -213,7 +213,7 @@ def _find_faults(catalog: Catalog, project: Project, *, is_complete: bool) -> li
     return faults
 
 
-def _write(project: Project, result: _Scan) -> bool:
+def _write(project: ProjectFiles, result: _Scan) -> bool:
     """Add the proposals to tags.toml. Return True if there were new ones."""
     with needing("adopt", "tags.toml needs"):
         from purposeguard.project.editing import TomlEditor  # noqa: PLC0415  # needs an extra

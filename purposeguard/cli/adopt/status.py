@@ -25,7 +25,7 @@ from purposeguard.cli.sarif import SarifFinding, SarifRule, render_sarif
 from purposeguard.extras import Needs
 from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.project.baseline import Baseline, Tolerated, Violation
-from purposeguard.project.directory import BASELINE, PURPOSES, TAGS, Project
+from purposeguard.project.directory import BASELINE, PURPOSES, TAGS, ProjectFiles
 
 with Needs(__name__, "cli"):
     import typer
@@ -87,7 +87,7 @@ class Progress:
 class _Status:
     """The state of an adoption on a day."""
 
-    def __init__(self, project: Project, summary: Summary, today: datetime.date) -> None:
+    def __init__(self, project: ProjectFiles, summary: Summary, today: datetime.date) -> None:
         self._project = project
         self._summary = summary
         self._today = today

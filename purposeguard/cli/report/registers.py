@@ -23,8 +23,8 @@ from purposeguard.notice.languages import title_in
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
     BasisRow,
+    ContactPoint,
     Derivation,
-    Office,
     Overlay,
     PurposeRow,
     SourceRow,
@@ -192,19 +192,19 @@ class _RegisterEntries:
     def _controller(self, _: PurposeRow) -> str:
         contact = self._document.contact
         controller = self._title(self._document.controller)
-        office = [self._absent] if contact is None else self._office(contact.controller)
-        return self._format_stated([controller, *office])
+        texts = [self._absent] if contact is None else self._list_contact_texts(contact.controller)
+        return self._format_stated([controller, *texts])
 
-    def _office(self, office: Office) -> Iterator[str]:
-        name = self._title(office.name)
+    def _list_contact_texts(self, point: ContactPoint) -> Iterator[str]:
+        name = self._title(point.name)
         if name != self._title(self._document.controller):
             yield name
-        for titles in (office.unit, office.address):
+        for titles in (point.unit, point.address):
             if titles is not None:
                 yield self._title(titles)
-        if office.email is not None:
-            yield office.email
-        yield from office.phone
+        if point.email is not None:
+            yield point.email
+        yield from point.phone
 
     def _data_for(self, row: PurposeRow) -> str:
         return self._format_list((self._format_term(self._data[source]) for source in self._of(row)), "no_data")

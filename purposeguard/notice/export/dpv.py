@@ -17,7 +17,16 @@ from typing import Any, Final
 
 from purposeguard.notice.export.reading import Ban, NoticeReading, Term
 from purposeguard.notice.fields import Basis
-from purposeguard.notice.schema import Document, FamilyRow, Grant, LegalPeriod, Office, Period, PurposeRow, SourceRow
+from purposeguard.notice.schema import (
+    ContactPoint,
+    Document,
+    FamilyRow,
+    Grant,
+    LegalPeriod,
+    Period,
+    PurposeRow,
+    SourceRow,
+)
 from purposeguard.notice.texts import Titles
 
 NOTICE: Final = "notice.jsonld"
@@ -184,10 +193,10 @@ class _DpvExport:
                 "skos:prefLabel": dict(kind.title),
             }
 
-    def _contact(self, office: Office) -> Node:
-        reached = [*([] if office.email is None else [office.email]), *office.phone]
-        address = {} if office.address is None else {"dpv:hasAddress": _make_texts(office.address)}
-        return {"dpv:hasName": _make_texts(office.name), **({"dpv:hasContact": reached} if reached else {}), **address}
+    def _contact(self, point: ContactPoint) -> Node:
+        reached = [*([] if point.email is None else [point.email]), *point.phone]
+        address = {} if point.address is None else {"dpv:hasAddress": _make_texts(point.address)}
+        return {"dpv:hasName": _make_texts(point.name), **({"dpv:hasContact": reached} if reached else {}), **address}
 
     def _channel(self, given: str) -> str:
         return f"#channel/{given}"

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from purposeguard.notice.export.reading import NoticeReading
 from purposeguard.notice.fields import Basis
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Document, LegalPeriod, Office, Period, PurposeRow
+from purposeguard.notice.schema import ContactPoint, Document, LegalPeriod, Period, PurposeRow
 from purposeguard.notice.texts import Titles
 
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
@@ -181,13 +181,13 @@ class _FidesExport:
             organization["controller"] = self._contact(document.contact.controller)
         return organization
 
-    def _contact(self, office: Office) -> dict[str, str]:
-        name = self._title(office.name)
+    def _contact(self, point: ContactPoint) -> dict[str, str]:
+        name = self._title(point.name)
         details = {
-            "name": name if office.unit is None else f"{name}, {self._title(office.unit)}",
-            "address": None if office.address is None else self._title(office.address),
-            "email": office.email,
-            "phone": ", ".join(office.phone),
+            "name": name if point.unit is None else f"{name}, {self._title(point.unit)}",
+            "address": None if point.address is None else self._title(point.address),
+            "email": point.email,
+            "phone": ", ".join(point.phone),
         }
         return {key: value for key, value in details.items() if value}
 

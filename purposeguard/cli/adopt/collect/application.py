@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from purposeguard.adoption.catalog import Catalog, FoundClass
+from purposeguard.adoption.catalog import ClassCatalog, FoundClass
 from purposeguard.cli.adopt.collect.classes import collect_classes
 from purposeguard.cli.application import import_application
 from purposeguard.cli.files import CommandProblem
@@ -70,14 +70,14 @@ class Application:
                 self._import_submodules(module)
         self._find_name(target)
 
-    def collect(self, notice: Notice) -> Catalog:
+    def collect(self, notice: Notice) -> ClassCatalog:
         """Return the classes and tables of the application.
 
         Raises:
             PurposeGuardError: A tag in the code cannot be read.
             CommandProblem: A library is missing that reads tags.
         """
-        catalog = Catalog()
+        catalog = ClassCatalog()
         modules = list(self._iter_modules())
         for found in sorted(self._iter_found(modules, notice), key=_sort_key):
             catalog.add(found)
