@@ -109,6 +109,8 @@ APPS: Final = (
         "2.2⑪",
         options=("-p", "no:cov", "-o", "addopts="),
         prepare=(("-m", "babel.messages.frontend", "-q", "compile", "-d", "flaskbb/translations"),),
+        # Its own tests send no request.
+        files={"tests/test_pages.py": (HERE / "requests" / "flaskbb.py").read_text("utf-8")},
         in_packages={"lazy_annotations.py": LAZY_ANNOTATIONS, "lazy_annotations.pth": "import lazy_annotations\n"},
     ),
     App(
