@@ -70,6 +70,10 @@ class Tag:
         return f"<Tag {', '.join(parts)}>"
 
 
+NOT_PERSONAL_TAG: Final = Tag()
+"""The tag of a column that is not personal and has no mark."""
+
+
 class Columns(Immutable, Mapping[str, Tag]):
     """The tags of a table's columns, by name, in their order. A column without an entry is unlabelled.
 
@@ -161,7 +165,7 @@ def read_class(revisions: Revisions, cls: type, file: TagFile | None) -> dict[st
         annotated[name] = make_field_tag(revisions, specs_of(shape, where), where)
     stated = file.find_fields(cls) if file is not None else None
     tags = merge_file_tags(revisions, file, [stated], drop_none_values(annotated), cls.__qualname__)
-    return {name: tags.get(name, Tag()) for name in annotated}
+    return {name: tags.get(name, NOT_PERSONAL_TAG) for name in annotated}
 
 
 class UndefinedName(UnlabelledData):

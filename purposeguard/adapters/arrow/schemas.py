@@ -18,7 +18,7 @@ import typing_extensions
 from pydantic import BaseModel
 
 from purposeguard.adapters.arrow.tags import with_spark
-from purposeguard.adapters.tags import KEY, Revisions, Tag, columns_of, encode
+from purposeguard.adapters.tags import KEY, NOT_PERSONAL_TAG, Revisions, Tag, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
@@ -97,7 +97,7 @@ def _make_fields(
     stored_fields: Mapping[str, _Stored], notice: Revisions, columns: Mapping[str, Tag] = types.MappingProxyType({})
 ) -> list[pa.Field]:
     """Return the Arrow fields of a class with their tags. `columns` has the tags of columns, if they are columns."""
-    return [stored.field(name, notice, columns.get(name, Tag())) for name, stored in stored_fields.items()]
+    return [stored.field(name, notice, columns.get(name, NOT_PERSONAL_TAG)) for name, stored in stored_fields.items()]
 
 
 class _AnnotationPlace(NamedTuple):
@@ -154,7 +154,7 @@ class _Stored(NamedTuple):
         """Return the stored form as a decimal with so many digits, some of them after the decimal point."""
         return self._replace(type=pa.decimal128(digits, places))
 
-    def field(self, name: str, notice: Revisions, column: Tag = Tag()) -> pa.Field:  # noqa: B008  # immutable
+    def field(self, name: str, notice: Revisions, column: Tag = NOT_PERSONAL_TAG) -> pa.Field:
         """Return the Arrow field with its tag.
 
         Args:

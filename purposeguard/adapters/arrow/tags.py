@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.arrow import spark as spark_schema
-from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, decode, encode
+from purposeguard.adapters.tags import KEY, NOT_PERSONAL_TAG, Columns, Revisions, Tag, decode, encode
 from purposeguard.containers import exclude
 from purposeguard.errors import UnlabelledData, format_name
 
@@ -212,7 +212,7 @@ def _read_joint_tag(
     if own is None:
         if not inner_tags or not all_are_tagged:
             return None
-        own = Tag()
+        own = NOT_PERSONAL_TAG
     return _join_tags(own, inner_tags)
 
 

@@ -14,7 +14,7 @@ from purposeguard.adapters.sql.lineage import ReadStatement, read_statement
 from purposeguard.adapters.sql.parsing import parse_statement
 from purposeguard.adapters.sql.scopes import Flow, NameRules, lower
 from purposeguard.adapters.sql.tags import Catalog, Tables
-from purposeguard.adapters.tags import NOT_PERSONAL, Tag
+from purposeguard.adapters.tags import NOT_PERSONAL, NOT_PERSONAL_TAG, Tag
 from purposeguard.errors import PurposeGuardError
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -103,7 +103,7 @@ class DbtLineage:
         if node.resource_type in {"model", "snapshot"} and node.language != "python":
             return self._build_query(node)
         if node.language != "python":
-            return BuiltTable(self._read_catalog_columns(node, None), Output("", Tag()))
+            return BuiltTable(self._read_catalog_columns(node, None), Output("", NOT_PERSONAL_TAG))
         tables = self._collect_tables(node)
         if tables is None:
             return None

@@ -14,6 +14,7 @@ from django.db import models
 
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.tags import (
+    NOT_PERSONAL_TAG,
     TAG_ERRORS,
     Columns,
     OneSpec,
@@ -68,7 +69,9 @@ def tables_of(revisions: Revisions, file: TagFile | None = None, *, omit_faulty:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
         NoticeError: `file` and the code, or two of its entries, do not agree.
     """
-    tables: dict[str, dict[str, Tag | None]] = {MIGRATIONS: dict.fromkeys(("id", "app", "name", "applied"), Tag())}
+    tables: dict[str, dict[str, Tag | None]] = {
+        MIGRATIONS: dict.fromkeys(("id", "app", "name", "applied"), NOT_PERSONAL_TAG)
+    }
     for model in every_model():
         columns = tables.setdefault(model._meta.db_table, {})
         for field in model._meta.local_concrete_fields:
@@ -222,7 +225,7 @@ def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
         own = drop_none_values({field.name: make_field_tag(revisions, specs, f"{label}.{field.name}")})
         return merge_file_tags(revisions, file, stated, own, label)[field.name]
     if field.model._meta.label_lower in STRUCTURE:
-        return Tag()
+        return NOT_PERSONAL_TAG
     if field.is_relation and field.remote_field is not None:
         target = field.target_field
         if target is field:
@@ -232,7 +235,7 @@ def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
             return None
         mark = tag.mark if isinstance(tag.mark, SubjectMark) else None
         return Tag(tag.label, by_row=tag.by_row, mark=mark)
-    return Tag() if isinstance(field, models.AutoField) else None
+    return NOT_PERSONAL_TAG if isinstance(field, models.AutoField) else None
 
 
 def _find_entries(field: Any, file: TagFile | None) -> Iterator[FieldTag]:

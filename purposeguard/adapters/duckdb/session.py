@@ -25,7 +25,7 @@ from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, list_used_columns
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.tags import NOT_PERSONAL, Revisions, Tag
+from purposeguard.adapters.tags import NOT_PERSONAL, NOT_PERSONAL_TAG, Revisions, Tag
 from purposeguard.errors import UnknownSource, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -230,7 +230,7 @@ class Runner:
         if statement.made is not None:
             with self._lock:
                 self._add_table(statement.made, analysis, labels)
-        return [Tag()] * len(names)  # the number of rows
+        return [NOT_PERSONAL_TAG] * len(names)  # the number of rows
 
     def explain(self, text: str) -> Explanation:
         """Explain a statement, as `Connection.explain` does."""
@@ -324,7 +324,7 @@ class Runner:
 
 def _make_count_result(count: int) -> Result:
     table = pa.table({"Count": [count]})
-    return Result(["Count"], [Tag()], lambda: table)
+    return Result(["Count"], [NOT_PERSONAL_TAG], lambda: table)
 
 
 def _tag_database_tables(

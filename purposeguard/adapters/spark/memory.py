@@ -27,8 +27,6 @@ _MAX_CACHED_RULES: Final = 20_000
 MARKER: Final = "purposeguard:"
 """The prefix of all tokens."""
 
-NOT_PERSONAL: Final = Tag()
-
 
 def new_token() -> str:
     """Return a new unique token."""

@@ -22,7 +22,7 @@ from purposeguard.adapters.spark.lineage import (
     mark_mixed,
     unite_atoms,
 )
-from purposeguard.adapters.spark.memory import NOT_PERSONAL, TAGGING, SparkMemory
+from purposeguard.adapters.spark.memory import TAGGING, SparkMemory
 from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
@@ -37,6 +37,7 @@ from purposeguard.adapters.spark.plan import (
     tree_of,
     words,
 )
+from purposeguard.adapters.tags import NOT_PERSONAL_TAG
 from purposeguard.errors import UnresolvedStatement
 
 _REQUIRED: Final = frozenset(
@@ -196,7 +197,7 @@ class PlanTracer(ExpressionReader):
     def _find_relation_tag(self, key: Key, node: PlanNode) -> object:
         """Return the tag of a relation's column or its encoded text, or None if it has none."""
         if node.name == "Range":
-            return NOT_PERSONAL
+            return NOT_PERSONAL_TAG
         if is_checkpoint(node):
             return None
         if not self._asked and not self._memory.knows(key):

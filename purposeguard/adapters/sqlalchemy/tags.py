@@ -28,6 +28,7 @@ from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import (
     KEY,
+    NOT_PERSONAL_TAG,
     TAG_ERRORS,
     Columns,
     OneSpec,
@@ -250,7 +251,19 @@ class MappedTables:
         return [pick_keys(fields, [column.name for column in table.columns])] if fields else []
 
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]], stated: Iterable[Fields]) -> Columns | None:
-        """Return the tags of a table; None if it carries none. `stated` is what `tags.toml` says about its columns."""
+        """Return the tags of a table.
+
+        Args:
+            table: The table.
+            mappers: The mappers whose own table it is.
+            stated: What `tags.toml` says about its columns.
+
+        Returns:
+            The tags by column; None if the table carries none.
+
+        Raises:
+            TypeError, UnlabelledData, UnknownSource, NoticeError: As in `refresh`.
+        """
         own_info = table.info.get(KEY)
         not_personal = own_info is NotPersonal or own_info == NOT_PERSONAL_TABLE
         if own_info is not None and not not_personal:
@@ -261,31 +274,34 @@ class MappedTables:
         not_personal = not_personal or table.fullname in self._not_personal
         specs = _specs_of_columns(table, mappers)
         outside = self._from_outside.get(table.fullname)
-        annotated: dict[str, FieldTag | None] = {}
+        tags_in_code: dict[str, FieldTag | None] = {}
         if outside is not None:
             if not_personal or any(specs.values()):
                 raise UnlabelledData(
                     f"the table `{table.fullname}` is tagged from outside, `protect(…, tags=…)`, and told by itself or "
                     "by `not_personal` as well: say it in one place"
                 )
-            annotated.update({name: to_field_tag(tag) for name, tag in outside.items()})
+            tags_in_code.update({name: to_field_tag(tag) for name, tag in outside.items()})
         elif not_personal:
             _refuse_tagged(table, specs)
-            annotated.update(dict.fromkeys(specs, to_field_tag(Tag())))
+            tags_in_code.update(dict.fromkeys(specs, to_field_tag(NOT_PERSONAL_TAG)))
         else:
-            for name, own in specs.items():
-                annotated[name] = make_field_tag(self._revisions, own, f"{table.fullname}.{name}")
-        tags = self._merge(table, stated, annotated)
+            for name, column_specs in specs.items():
+                tags_in_code[name] = make_field_tag(self._revisions, column_specs, f"{table.fullname}.{name}")
+        tags = self._merge(table, stated, tags_in_code)
         if outside is None and any(specs.values()):
-            _refuse_unsaid(table, mappers, {name: own or name in tags for name, own in specs.items()})
-            tags = {name: tags.get(name, Tag()) for name in specs}
+            is_tagged = {name: bool(column_specs) or name in tags for name, column_specs in specs.items()}
+            _refuse_untagged(table, mappers, is_tagged)
+            # Other columns are tagged, so a column without a tag was left so on purpose: it is not personal. Columns
+            # that could lack a tag by mistake were refused above.
+            tags = {name: tags.get(name, NOT_PERSONAL_TAG) for name in specs}
         return Columns(drop_none_values(tags)) if tags else None
 
     def _merge(
-        self, table: Table, stated: Iterable[Fields], annotated: Mapping[str, FieldTag | None]
+        self, table: Table, stated: Iterable[Fields], tags_in_code: Mapping[str, FieldTag | None]
     ) -> dict[str, Tag | None]:
         """Unite the tags of a table in the code with those in `tags.toml`, in the order of the columns."""
-        tags = merge_file_tags(self._revisions, self._file, stated, drop_none_values(annotated), table.fullname)
+        tags = merge_file_tags(self._revisions, self._file, stated, drop_none_values(tags_in_code), table.fullname)
         return pick_keys(tags, [*(column.name for column in table.columns), *tags])
 
     def _read_valid_columns(
@@ -335,8 +351,8 @@ def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str,
             specs[column.name] += [column.type.label]
     for mapper in mappers:
         for column, annotated in _read_mapper_annotations(mapper, table):
-            own = specs[column.name]
-            own += [spec for spec in annotated if spec not in own]
+            column_specs = specs[column.name]
+            column_specs += [spec for spec in annotated if spec not in column_specs]
         _refuse_hidden(mapper, table)
     return specs
 
@@ -438,25 +454,25 @@ def _split_composite(shape: Shape, number: int, where: str) -> list[list[OneSpec
 
 def _refuse_tagged(table: Table, specs: Mapping[str, list[OneSpec]]) -> None:
     """Raise UnlabelledData if a column carries a tag although nothing in the table is personal."""
-    for name, own in specs.items():
-        if any(spec is not NotPersonal for spec in own):
+    for name, column_specs in specs.items():
+        if any(spec is not NotPersonal for spec in column_specs):
             raise UnlabelledData(
                 f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{name}` "
                 "carries a tag: take one of the two back"
             )
 
 
-def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, object]) -> None:
+def _refuse_untagged(table: Table, mappers: Iterable[Mapper[Any]], is_tagged: Mapping[str, bool]) -> None:
     """Raise UnlabelledData if some columns of a table carry tags, and it is unknown whether another one does."""
     for name in _find_unannotated(table, mappers):
-        if not specs[name]:
+        if not is_tagged[name]:
             raise UnlabelledData(
                 f"`{table.fullname}.{name}`: no annotation was found, and other columns of the table carry tags: "
                 'annotate it, or say `info={"purposeguard": …}`; a `declared_attr` is read in a mixin or an '
                 "abstract base"
             )
     for column in table.columns:
-        if column.computed is not None and not specs[column.name]:
+        if column.computed is not None and not is_tagged[column.name]:
             raise UnlabelledData(
                 f"`{table.fullname}.{column.name}` is computed from other columns, of which some are personal: tag "
                 "it with their sources, or say `NotPersonal`"
