@@ -9,7 +9,7 @@ from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.diff_words import BASES
 from purposeguard.cli.render import CONDITIONS, CONSENT, FORBIDDEN, OPT_OUT, Cell, Report
 from purposeguard.guard import Guard
-from purposeguard.notice.bases import bases_by_purpose, describe_bases
+from purposeguard.notice.bases import collect_bases, describe_bases
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
@@ -63,7 +63,7 @@ class _MatrixReport:
         self._shows_texts = texts
         self._purpose_rows = index_by_id(notice.document.purposes)
         self._source_rows = index_by_id(source_rows(notice.document))
-        self._bases = bases_by_purpose(notice.document)
+        self._bases = collect_bases(notice.document)
 
     def make(self) -> Report:
         """Return the report."""

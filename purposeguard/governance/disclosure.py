@@ -38,7 +38,7 @@ from purposeguard.governance.holdings import Held, Holding, iter_held_items, ope
 from purposeguard.governance.request_records import KIND_OF, Request
 from purposeguard.governance.restrictions import ClauseNow, Consent, Restriction, SubjectRecord, keep_clause
 from purposeguard.governance.transfers import ProvisionRecord
-from purposeguard.notice.bases import bases, bases_by_purpose
+from purposeguard.notice.bases import SEVERAL_BASES, collect_bases, summarize_bases
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
@@ -309,12 +309,17 @@ def _build_purposes(
     The rows of a basis are listed only for a purpose that rests on several. Whether the person agreed is unknown (None)
     unless the purpose rests on consent.
     """
-    basis_by_purpose, basis_rows = bases(notice.document), bases_by_purpose(notice.document)
+    basis_by_purpose = summarize_bases(notice.document)
+    basis_rows = collect_bases(notice.document)
     condition_titles = {row.id: title_in(row.title, language) for row in notice.document.condition}
     conditions_by_purpose = LegalGrounds(notice.document).when
-    clause_of: dict[str, str] = {}
+    granting_clause_by_purpose: dict[str, str] = {}
     for grant in notice.document.grant:
-        clause_of |= dict.fromkeys(list_ids(grant.purpose), grant.clause)
+        granting_clause_by_purpose |= dict.fromkeys(list_ids(grant.purpose), grant.clause)
+
+    def list_titles(conditions: Iterable[str]) -> tuple[str, ...]:
+        return tuple(map(condition_titles.__getitem__, conditions))
+
     parts: list[PurposePart] = []
     for purpose in notice.purposes:
         clause = purpose.clause
@@ -325,21 +330,20 @@ def _build_purposes(
         for row in basis_rows[clause]:
             if row.basis == "consent":
                 agreed = preferences.has_consented(clause)
-            if basis_by_purpose[clause] == "several":
-                row_conditions = tuple(map(condition_titles.__getitem__, row.when))
-                basis_parts.append(
-                    BasisPart(basis=row.basis, sources=row.sources or (), when=row_conditions, opt_out=row.opt_out)
-                )
+            if basis_by_purpose[clause] == SEVERAL_BASES:
+                when = list_titles(row.when)
+                part = BasisPart(basis=row.basis, sources=row.sources or (), when=when, opt_out=row.opt_out)
+                basis_parts.append(part)
         parts.append(
             PurposePart(
                 id=clause,
                 title=title_in(purpose.title, language),
-                granted_by=clause_of[clause],
+                granted_by=granting_clause_by_purpose[clause],
                 basis=basis_by_purpose[clause],
                 suspended=preferences.stops(clause),
                 agreed=agreed,
                 bases=tuple(basis_parts),
-                when=tuple(map(condition_titles.__getitem__, conditions_by_purpose[clause])),
+                when=list_titles(conditions_by_purpose[clause]),
             )
         )
     return tuple(parts)

@@ -11,6 +11,9 @@ from purposeguard.notice.schema import BasisRow, Document, Grant, PurposeRow
 ALONE: Final = MappingProxyType({basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)})
 """A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
 
+SEVERAL_BASES: Final = "several"
+"""Stands in `summarize_bases` for a purpose whose basis is not the same for all data."""
+
 
 def find_basis_owner(grant: Grant, purpose: PurposeRow) -> Grant | PurposeRow:
     """Return the row that states the bases of a purpose: its own, or else that of its grant."""
@@ -26,20 +29,20 @@ def resolve_basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...
     return owner.bases or ALONE[owner.basis]
 
 
-def bases_by_purpose(document: Document) -> dict[str, tuple[BasisRow, ...]]:
+def collect_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
     """Return the bases of each purpose, by its id. One of them that applies is enough."""
     return {purpose.id: resolve_basis_rows(grant, purpose) for grant, purpose in document.iter_grants()}
 
 
-def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
+def summarize_bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
     """Return the basis of each purpose, by its id.
 
-    `several` stands for a purpose whose basis is not the same for all data; None for one whose basis is not stated.
+    SEVERAL_BASES stands for a purpose whose basis is not the same for all data; None for one whose basis is not stated.
     """
     basis_of: dict[str, Basis | Literal["several"] | None] = {}
-    for purpose, rows in bases_by_purpose(document).items():
+    for purpose, rows in collect_bases(document).items():
         basis = rows[0].basis
-        basis_of[purpose] = basis if rows == ALONE[basis] else "several"
+        basis_of[purpose] = basis if rows == ALONE[basis] else SEVERAL_BASES
     return basis_of
 
 

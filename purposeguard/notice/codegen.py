@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
-from purposeguard.notice.bases import bases_by_purpose, describe_bases
+from purposeguard.notice.bases import collect_bases, describe_bases
 from purposeguard.notice.grants import LegalGrounds, compute_grants, name_proviso, source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice, compute_bases
@@ -62,7 +62,7 @@ def _generate_head(document: Document) -> Iterator[str]:
 def _generate_classes(document: Document) -> Iterator[str]:
     pairs = compute_grants(document)
     grounds = LegalGrounds(document)
-    stated = bases_by_purpose(document)
+    stated = collect_bases(document)
     rows = index_by_id(source_rows(document))
     for purpose in document.purposes:
         users = [f"{row.class_} ({row.id})" for row in rows.values() if purpose.id in pairs[row.id]]

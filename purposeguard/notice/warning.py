@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from purposeguard.errors import Fault
-from purposeguard.notice.bases import bases_by_purpose
+from purposeguard.notice.bases import collect_bases
 from purposeguard.notice.grants import ClauseHierarchy, LegalGrounds, compute_grants, source_rows
 from purposeguard.notice.schema import Document, FamilyRow, Named, PurposeRow, list_ids
 from purposeguard.notice.validation import iter_rows_with_places
@@ -24,7 +24,7 @@ class _Warnings:
         self.grants = compute_grants(document)
         self.items = set(list_ids(document.source)) - ClauseHierarchy(document).children.keys()
         """The ids of the sources without items."""
-        self.bases = bases_by_purpose(document)
+        self.bases = collect_bases(document)
         self.places = {id(row): place for place, row in iter_rows_with_places(document)}
         """`id` of a row → its place in the file."""
 

@@ -9,7 +9,7 @@ import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
 import pytest
 
 from purposeguard import Guard, errors
-from purposeguard.notice.bases import bases
+from purposeguard.notice.bases import summarize_bases
 from purposeguard.notice.label import Label
 from purposeguard.policy import spec, violations
 from purposeguard.policy.violations import violation_class
@@ -160,4 +160,4 @@ def test_cedar_refuses_data_without_a_label() -> None:
 def rests_on_consent(case: Case) -> bool:
     """Whether some of what is asked for rests on consent, of which rules 1 to 8 say nothing."""
     members = {row.class_: row.purposes for row in case.notice.document.family}.get(case.purpose, (case.purpose,))
-    return any(bases(case.notice.document)[one] == "consent" for one in members)
+    return any(summarize_bases(case.notice.document)[one] == "consent" for one in members)

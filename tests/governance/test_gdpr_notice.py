@@ -10,7 +10,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.governance import Governance
-from purposeguard.notice.bases import bases
+from purposeguard.notice.bases import summarize_bases
 from purposeguard.notice.codegen import generate
 from purposeguard.policy.transfers import Recipient, Safeguard, list_objections
 from tests.governance.support import Time
@@ -57,7 +57,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
 
 def test_every_purpose_states_its_basis() -> None:
     stated: dict[str, set[str]] = {}
-    for purpose, basis in bases(NOTICE.document).items():
+    for purpose, basis in summarize_bases(NOTICE.document).items():
         stated.setdefault(str(basis), set()).add(NOTICE.purpose(purpose).slug)
     assert stated == {
         "contract": {"order-fulfilment", "warranty", "customer-service", "ride-history"},

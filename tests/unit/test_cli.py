@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 import purposeguard as pg
 from purposeguard.cli import main as cli
-from purposeguard.notice.bases import bases
+from purposeguard.notice.bases import summarize_bases
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import OVERLAY, ROOT, RULES, TINY, process, run
 
@@ -431,7 +431,7 @@ def test_a_purpose_that_rests_on_consent_is_shown_as_granted_on_consent(tmp_path
     guard = pg.Guard(notice)
     data = json.loads(run("matrix", "--notice", path, "--format", "json").stdout)
     cells = {one["id"]: one["sources"] for one in data["purposes"]}
-    rests = {clause for clause, basis in bases(notice.document).items() if basis == "consent"}
+    rests = {clause for clause, basis in summarize_bases(notice.document).items() if basis == "consent"}
     seen = set()
     for purpose in notice.purposes:
         for source in notice.sources:

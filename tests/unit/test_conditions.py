@@ -16,7 +16,7 @@ from purposeguard.cli.commands import decision_data
 from purposeguard.cli.diff_words import ChangeWords
 from purposeguard.cli.matrix import matrix_report
 from purposeguard.cli.words import Language
-from purposeguard.notice.bases import bases, bases_by_purpose, describe_bases
+from purposeguard.notice.bases import collect_bases, describe_bases, summarize_bases
 from purposeguard.notice.fields import EVERY
 from purposeguard.policy.context import CLEAR, DenialReason, SubjectPreferences
 from purposeguard.policy.diff import compare
@@ -331,8 +331,8 @@ def test_a_notice_is_read_and_written_alike():
     assert NOTICE.dump()["grant"][0]["sources"] == "any"
     assert pg.Notice.parse(NOTICE.dump()) == NOTICE
     assert NOTICE.conditions == ("outside-eu", "adult")
-    assert bases(NOTICE.document) == {"3①": "several", "3②": "contract", "3③": "several", "3④": "contract"}
-    assert [describe_bases(rows) for rows in bases_by_purpose(NOTICE.document).values()] == [
+    assert summarize_bases(NOTICE.document) == {"3①": "several", "3②": "contract", "3③": "several", "3④": "contract"}
+    assert [describe_bases(rows) for rows in collect_bases(NOTICE.document).values()] == [
         "legitimate-interest where outside-eu or consent",
         "contract",
         "law for 1(a) or legitimate-interest for 1(b), 2 until the person objects",

@@ -12,7 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice import timezones as zones
-from purposeguard.notice.bases import bases
+from purposeguard.notice.bases import summarize_bases
 from purposeguard.notice.grants import compute_extensions
 from purposeguard.notice.schema import Document
 from tests.unit.samples import RETENTION, changed, faults_of, numbered, tables
@@ -53,7 +53,7 @@ def test_a_purpose_has_the_basis_of_its_grant_unless_it_states_its_own() -> None
         t["grant"][0]["purpose"][1]["basis"] = "consent"
         t["grant"][1]["purpose"][0]["basis"] = "law"
 
-    assert bases(document(change)) == {
+    assert summarize_bases(document(change)) == {
         "3(1)①": "contract",
         "3(1)②": "consent",
         "3(2)①": "law",
@@ -66,7 +66,7 @@ def test_a_purpose_has_the_basis_of_its_grant_unless_it_states_its_own() -> None
 def test_a_notice_that_states_none_of_this_is_as_it_was() -> None:
     made = pg.Notice.parse(tables()).document
     assert (made.timezone, made.extension, made.renamed) == ("UTC", (), ())
-    assert set(bases(made).values()) == {None}
+    assert set(summarize_bases(made).values()) == {None}
     assert compute_extensions(made) == {}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard.cli.new import TEMPLATES
-from purposeguard.notice.bases import bases_by_purpose
+from purposeguard.notice.bases import collect_bases
 from purposeguard.notice.fields import Basis
 from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.languages import title_in
@@ -202,7 +202,7 @@ def test_the_templates_differ_in_law_and_shape():
     shapes = {
         (
             frozenset(
-                "opt-out" if row.opt_out else row.basis for rows in bases_by_purpose(document).values() for row in rows
+                "opt-out" if row.opt_out else row.basis for rows in collect_bases(document).values() for row in rows
             )
             & stated,
             len(document.forbid),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from purposeguard.cli.application import clauses_of
-from purposeguard.notice.bases import bases, bases_by_purpose
+from purposeguard.notice.bases import collect_bases, summarize_bases
 from purposeguard.notice.grants import LegalGrounds, source_rows
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
@@ -37,7 +37,7 @@ class NoticeFacts:
             self.grant_of |= dict.fromkeys(list_ids(grant.purpose), grant.clause)
         self.when = LegalGrounds(document).when
         """The conditions of a purpose, by its id."""
-        self.basis, self.stated = bases(document), bases_by_purpose(document)
+        self.basis, self.stated = summarize_bases(document), collect_bases(document)
         """The legal basis of a purpose, by its id; and all of them."""
 
     def families_of(self, purpose: str) -> list[Family]:

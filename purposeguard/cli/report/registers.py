@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from purposeguard.cli.application import clauses_of
 from purposeguard.guard import Guard
-from purposeguard.notice.bases import bases_by_purpose
+from purposeguard.notice.bases import collect_bases
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
@@ -83,7 +83,7 @@ class _RegisterEntries:
         self._document = document
         self._language: Language = language
         self._guard = guard
-        self._bases = bases_by_purpose(document)
+        self._bases = collect_bases(document)
         self._when = LegalGrounds(document).when
         self._periods = Periods(document)
         self._absent = self._word("absent")

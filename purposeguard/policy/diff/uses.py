@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from purposeguard.containers import intersect
-from purposeguard.notice.bases import bases_by_purpose, describe_basis
+from purposeguard.notice.bases import collect_bases, describe_basis
 from purposeguard.notice.grants import (
     ClauseHierarchy,
     Extensions,
@@ -198,7 +198,7 @@ class Uses:
                 yield Change("conditions", direction, facts, "notice" if direction == "widened" else None)
 
     def _diff_bases(self) -> Iterator[Change]:
-        then, now = bases_by_purpose(self._old), bases_by_purpose(self._new)
+        then, now = collect_bases(self._old), collect_bases(self._new)
         for pair in self._matching.purposes:
             if pair.old is None or pair.new is None:
                 continue

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard.notice.bases import bases
+from purposeguard.notice.bases import summarize_bases
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import PolicyTable
@@ -60,7 +60,7 @@ def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data
     cell = WatchedCell(notice_key(notice), source.clause, purpose.clause)
     turned = flip_cell(matrix, cell)
     granted = purpose in notice.grants[source]
-    consent = bases(notice.document)[purpose.clause] == "consent"
+    consent = summarize_bases(notice.document)[purpose.clause] == "consent"
     assert (purpose in turned.resolve_row(source)) is (not granted and not consent)
     assert {one for one, _ in differences(matrix, turned)} <= follows(notice, cell)
     families = [one for one in notice.families if purpose in one.members]
