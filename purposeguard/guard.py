@@ -1,4 +1,7 @@
-"""The `Guard`, which enforces a notice in an application's code."""
+"""The `Guard`, which enforces a notice in an application's code.
+
+The numbers of rules, as in "rule 4", are those of docs/reference/decision-rules.md.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ from purposeguard.runtime.activity import (
     UseAttribute,
     carry_purpose,
     decorate_function,
-    is_dropped,
+    is_result_dropped,
 )
 from purposeguard.runtime.clock import Clock, Now, read_system_time
 from purposeguard.runtime.current_use import require_current_use
@@ -144,7 +147,7 @@ class Guard:
             ledger if ledger is not None or governance is None else governance.ledger,
             observing=mode == "observe",
             transforms=self._transforms if strict else None,
-            nothing=NO_USE,
+            nothing=NO_USE,  # The engine cannot import it, because the module of uses imports the engine.
             history=history,
             oversight=governance,
             clock=time,
@@ -170,6 +173,8 @@ class Guard:
         if tags is not None:
             self._tags = resolve_file(tags, TagFile, self.engine.table)
             refuse = functools.partial(self.engine.refuse_unresolved, event="reading of tags")
+            # Values are looked through by the shape of their annotation. Where an annotation states nothing, this shape
+            # finds the classes that the file tags.
             self.engine.silent = TagLookup(self._tags, refuse).silent
         if purposes is not None:
             self._purposes = resolve_file(purposes, PurposeFile, self.engine.table)
@@ -692,7 +697,7 @@ class Guard:
 
         Returns:
             A decorator for functions of any kind, which is also a sync and async context manager that yields a `Use`.
-            A `RuntimeWarning` is issued if the caller does nothing with it.
+            A `RuntimeWarning` is issued if the caller does nothing with it, usually once for each place in the code.
 
         Raises:
             UnknownPurpose, UnknownChannel, UnknownCondition: The notice does not define an id.
@@ -704,9 +709,10 @@ class Guard:
         try:
             matrix = snapshot.matrix  # Read once, so that everything is stated under one revision.
             condition_ids = matrix.resolve_conditions(conditions) if conditions else NO_CONDITIONS
-            place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, condition_ids)
+            cache_key = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, condition_ids)
             try:
-                cached = snapshot.stated_purposes[place]
+                cached = snapshot.stated_purposes[cache_key]
+                # The name is not in the key, so that a place whose names are made at run time has one entry.
                 if cached.name == activity and not more:
                     return Block(cached)
             except (KeyError, TypeError):
@@ -714,9 +720,10 @@ class Guard:
             stated = self._state_purpose(
                 matrix, purpose, more, channel, mode=mode, name=activity, conditions=condition_ids, frame=frame
             )
-            if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # Other forms are slow to hash.
-                snapshot.cache_stated(place, stated)
-            if is_dropped(frame):
+            # A purpose that does not fit its channel is reported each time. Other forms of a purpose are slow to hash.
+            if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):
+                snapshot.cache_stated(cache_key, stated)
+            if is_result_dropped(frame):
                 warnings.warn(_NOWHERE, RuntimeWarning, stacklevel=2)
             return Block(stated)
         except (PurposeGuardError, TypeError) as error:

@@ -117,8 +117,8 @@ class Context(NamedTuple):
 
     Sources that law no longer needs are also named as `notice.retention.for_law` names them.
     """
-    unstated: bool = False
-    """An activity without a stated channel asks. It may use any, also one that the revision of collection refuses."""
+    channel_unstated: bool = False
+    """True for an activity that states no channel. It may use any, also one that the revision of collection refuses."""
     conditions: frozenset[str] = NO_CONDITIONS
     """The conditions of the notice that are stated to hold. All others do not hold."""
     unders: tuple[datetime.date | None, ...] = ()
@@ -128,7 +128,7 @@ class Context(NamedTuple):
 NONE_KNOWN: Final = Context()
 """The context of a decision by the label alone."""
 
-BY_ANY_CHANNEL: Final = Context(unstated=True)
+BY_ANY_CHANNEL: Final = Context(channel_unstated=True)
 """The context of a decision by the label alone, for an activity that states no channel."""
 
 NOT_NAMED: Final = Context(UNNAMED)

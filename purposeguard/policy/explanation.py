@@ -202,7 +202,7 @@ class Decision:
                 f"{data} was collected before {first}, the earliest revision in the guard's history, so "
                 "nothing says what was promised then (rule 9)"
             )
-        if self.context.unstated and self._lacks_channel(source):
+        if self.context.channel_unstated and self._lacks_channel(source):
             return (
                 f"{data} was collected under the revision of {then}, in which {purpose} names its "
                 "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
@@ -276,7 +276,7 @@ class Decision:
 
     def _lacks_channel(self, source: type[Source]) -> bool:
         """Return True if the revision of collection grants the refused use by some channels, which it names."""
-        reasons = set(self._find_member_reasons(source, self.context._replace(unstated=False)))
+        reasons = set(self._find_member_reasons(source, self.context._replace(channel_unstated=False)))
         return not reasons <= {DenialReason.REVISION, DenialReason.GRANT}
 
     @cached_property

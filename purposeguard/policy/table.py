@@ -546,7 +546,7 @@ class PolicyTable(Immutable):
             return None
         if granted not in notice.grants[own] or not then.admits(granted, channel):
             return None
-        if context.unstated and granted in then.closed:
+        if context.channel_unstated and granted in then.closed:
             return None
         return then.grounds.get_grounds(own.clause, granted.clause, context.conditions)
 
@@ -664,7 +664,7 @@ class PolicyTable(Immutable):
         members = list_members(purpose)
         return any(member in self.closed for member in members)
 
-    def is_closed_elsewhere(self, purpose: type[Purpose] | Family) -> bool:
+    def is_closed_in_another_revision(self, purpose: type[Purpose] | Family) -> bool:
         """Return True if another known revision limits the channels of this purpose, and this one does not."""
         return not self.opened.isdisjoint(list_members(purpose))
 

@@ -115,7 +115,7 @@ class StatedPurpose:
         return ActivityHandle(self.engine, activity)
 
 
-def is_dropped(frame: FrameType) -> bool:
+def is_result_dropped(frame: FrameType) -> bool:
     """Return True if the result of the call that this frame is executing will be discarded."""
     after = frame.f_code.co_code[frame.f_lasti + 2 :].lstrip(b"\0")  # The interpreter's inline caches follow a call.
     return after.startswith(_POP_TOP)

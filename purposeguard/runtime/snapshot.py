@@ -235,20 +235,21 @@ class PolicySnapshot:
         matrix = self.matrix
         frozen_sources = freeze_sources(sources)
         label = matrix.resolve_label(frozen_sources)
-        lacks_channel = False
         if context is None:
             may_omit_subject = not (activity and self._requires_subject) or label is _NOT_PERSONAL
             context = NONE_KNOWN if may_omit_subject else NOT_NAMED
         if conditions:
             context = context._replace(conditions=conditions)
+        lacks_channel = False
         if activity and channel is None:
             lacks_channel = matrix.must_state_channel(purpose)
-            if matrix.is_closed_elsewhere(purpose):
-                context = context._replace(unstated=True)
-        row = matrix.row_for(label, channel, context)
+            if matrix.is_closed_in_another_revision(purpose):
+                context = context._replace(channel_unstated=True)
+        permitted_purposes = matrix.row_for(label, channel, context)
+        # The table has cached the row of the label. It is cached for the sources in the form of this call too.
         if context is NONE_KNOWN and frozen_sources is not label:
-            matrix.cache_row(frozen_sources, channel, row)
-        allowed = not lacks_channel and purpose in row
+            matrix.cache_row(frozen_sources, channel, permitted_purposes)
+        allowed = not lacks_channel and purpose in permitted_purposes
         return Verdict(allowed, matrix, label, purpose, channel, context, lacks_channel)
 
     def get_permissions(

@@ -36,7 +36,7 @@ class Tally:
         ids = [source.clause for source in label]
         for channel in (None, *matrix.notice.channels):
             for activity in (False, True):
-                row = matrix.row_for(label, channel, given._replace(unstated=activity and channel is None))
+                row = matrix.row_for(label, channel, given._replace(channel_unstated=activity and channel is None))
                 for purpose in list_purposes(matrix.notice):
                     shut = activity and channel is None and matrix.must_state_channel(purpose)
                     asked = (documents, ids, name_of(purpose), channel)

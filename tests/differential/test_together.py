@@ -66,11 +66,11 @@ class Tally:
             context = compiled(situation, facts)
             for channel in (None, *table.notice.channels):
                 for activity in (False, True):
-                    row = table.row_for(label, channel, context._replace(unstated=activity and channel is None))
+                    row = table.row_for(label, channel, context._replace(channel_unstated=activity and channel is None))
                     bare = table.row_for(
                         label,
                         channel,
-                        context._replace(unstated=activity and channel is None, conditions=NO_CONDITIONS),
+                        context._replace(channel_unstated=activity and channel is None, conditions=NO_CONDITIONS),
                     )
                     said = {id_: known | {"channel": channel, "activity": activity} for id_, known in facts.items()}
                     for asked, parts in situation.asked():
