@@ -92,11 +92,11 @@ class Demand(Immutable):
     ) -> None:
         labelled = tuple(fields)
         labels = frozenset(label for _, label in labelled)
-        by_rows = tuple(rows)
+        row_columns = tuple(rows)
         self._fill(
-            columns=(*labelled, *((field, tag.label) for field, _, tag in by_rows)),
+            columns=(*labelled, *((field, tag.label) for field, _, tag in row_columns)),
             fields=labelled,
-            rows=by_rows,
+            rows=row_columns,
             labels=labels,
             narrowing_refusal=narrowing_refusal,
             kind=kind,
@@ -203,19 +203,19 @@ class Decider:
         for table, (columns, names) in tables.items():
             used = _require_tags(columns, names, table)
             personal = {name: tag for name, tag in used.items() if tag.is_personal}
-            by_rows = self.asks_rows(columns, personal)
-            if by_rows and table not in narrowed and not narrowing_refusal:
+            is_decided_by_row = self.must_decide_rows(columns, personal)
+            if is_decided_by_row and table not in narrowed and not narrowing_refusal:
                 narrowing_refusal = f"{_to_be_narrowed(table, columns, personal)}: {self._advice_on_rows}"
             for name, tag in personal.items():
                 field = f"{table}.{name}" if table else name
-                if by_rows:
+                if is_decided_by_row:
                     rows.append((field, table, tag))
                 else:
                     fields.append((field, tag.label))
-        named = tables if target is None else (target, *tables)
-        return Demand(fields, rows, narrowing_refusal, kind=kind, tables=named)
+        table_names = tables if target is None else (target, *tables)
+        return Demand(fields, rows, narrowing_refusal, kind=kind, tables=table_names)
 
-    def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
+    def must_decide_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
         """Return True if each row must be decided by itself when these columns of a table are used.
 
         That depends on the tags and the guard, never on the preferences of subjects.
@@ -303,25 +303,27 @@ class Decider:
     ) -> None:
         """Check a demand as `check_demand` does, under a use that `current_use` returned.
 
-        If the use is None, a missing purpose is only observed, and nothing is checked.
+        The columns of tables that are decided as a whole come first, then those whose rows are decided one by one, then
+        the rows that were to be left out. Uses are counted last, so that a refusal counts none.
+
+        If the use is None, the missing purpose was only observed and is reported already. Then nothing is checked.
         """
         if use is None or not demand.is_personal:
             return
         permissions = use.handle.get_permissions()  # Read once, so that one revision decides everything.
         denied: set[Label] = set()
         decided_labels: set[Label] = set()
-        # Observers are told of each label once. The ledger counts below.
+        # The use of each label is reported to observers once: True reports a use, None reports nothing.
         for field, label in demand.fields:
-            used = True if label not in decided_labels else None
+            reported_use = True if label not in decided_labels else None
             decided_labels.add(label)
-            self._note_denial(
-                use.handle.decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
-            )
+            decision = use.handle.decide_and_report(label, (), permissions, used=reported_use, field=field)
+            self._note_denial(decision, label, field, use, denied)
         allowed_row_labels: dict[Label, None] = {}
         for field, table, tag in demand.rows:
-            used = True if tag.label not in decided_labels else None
+            reported_use = True if tag.label not in decided_labels else None
             decided_labels.add(tag.label)
-            decision = _decide_label(use, permissions, tag.label, by_row=True, used=used, field=field)
+            decision = _decide_label(use, permissions, tag.label, by_row=True, used=reported_use, field=field)
             self._note_denial(decision, tag.label, field, use, denied)
             if tag.label not in denied:
                 allowed_row_labels[label_in(rules.get(table), tag)] = None
@@ -331,7 +333,8 @@ class Decider:
         for label in demand.labels - denied:
             use.handle.count_use(label, (), permissions, 1)
         for label in allowed_row_labels:
-            if label is not NOT_PERSONAL:  # Without a rule it is unknown which rows are kept.
+            # A `ByRow` column has this label where no rule says which sources its rows name: there is nothing to count.
+            if label is not NOT_PERSONAL:
                 use.handle.count_use(label, (NOTHING_KNOWN,), permissions, 1)
 
     def _note_denial(
@@ -354,11 +357,11 @@ class Decider:
         for name, tag in _require_tags(columns, names, table).items():
             if tag.label is NOT_PERSONAL:
                 continue
-            by_row = self.asks_rows(columns, {name: tag})
-            decision = _decide_label(use, permissions, tag.label, by_row=by_row)
+            is_decided_by_row = self.must_decide_rows(columns, {name: tag})
+            decision = _decide_label(use, permissions, tag.label, by_row=is_decided_by_row)
             if decision is not None:
                 if self.engine.observers.decided:  # Only denials are reported here. Columns in use are decided again.
-                    _decide_label(use, permissions, tag.label, by_row=by_row, used=False, field=name)
+                    _decide_label(use, permissions, tag.label, by_row=is_decided_by_row, used=False, field=name)
                 reasons[name] = decision
         return reasons
 
@@ -381,7 +384,7 @@ class Decider:
             StoreUnavailable: the roster cannot be read now.
         """
         used = _require_tags(columns, names, table)
-        if not self.asks_rows(columns, used):
+        if not self.must_decide_rows(columns, used):
             return None
         needed = _find_needed_labels(used)
         source = _require_row_source(columns, used, table)
@@ -476,7 +479,8 @@ def _decide_label(
         permissions: The permissions of the use.
         label: The label.
         by_row: True if rows are decided one by one. Then only a denial that holds for every row is returned.
-        used: See `ActivityHandle.decide_and_report`.
+        used: The report to observers. True reports that data is about to be used, False reports a question, and None
+            reports nothing.
         field: The name of the column.
     """
     if not by_row:

@@ -290,7 +290,7 @@ class InstanceChecks:
 
     def _check_value(self, field: Any, instance: Any, columns: Columns, tag: Tag, demand: Demand) -> None:
         decider = self._decider
-        if not decider.asks_rows(columns, {field.column: tag}):
+        if not decider.must_decide_rows(columns, {field.column: tag}):
             decider.check_demand(demand)
         elif tag.by_row:
             raise UnlabelledData(

@@ -107,7 +107,7 @@ class _StatementExplainer:
         for name in names:
             tag = columns.get(name)
             label = self.labels[table, name] = None if tag is None else label_known(rule, tag, notice)
-            by_row = tag is not None and decider.asks_rows(columns, {name: tag})
+            by_row = tag is not None and decider.must_decide_rows(columns, {name: tag})
             used_columns.append(Used(table, name, label, by_row, denied.get(name)))
         return used_columns
 

@@ -123,7 +123,7 @@ class World:
         candidates = [query] if narrowed is None else [query, narrowed.text]
         for candidate in candidates:
             if kind == "select":
-                self._locked.look_again(candidate, self._names, _FUNCTIONS)
+                self._locked.verify_with_own_parser(candidate, self._names, _FUNCTIONS)
             else:
                 self._locked.must_be_one(candidate, _WRITES[kind])
         return DuckdbStatement(statement, demand, created_table, query, narrowed)

@@ -24,7 +24,7 @@ from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import make_lock
 
 _SQL_RUNS_ANYTHING: Final = int(duckdb.__version__.partition(".")[0]) >= 2
-"""True if `sql` gives a relation for any statement. DuckDB 2 advises against Arrow tables of other results."""
+"""True if `sql` returns a relation for any statement. DuckDB 2 does, and advises against Arrow tables of `execute`."""
 
 T = TypeVar("T")
 
@@ -72,16 +72,16 @@ class LockedCursor:
         self.connection: Final = connection
         self._sources: Final = sources
         self._hideable: Final = hideable
-        self._below: Final[dict[str, str]] = {}
+        self._relations_below_views: Final[dict[str, str]] = {}
         self._hidden: Final[dict[str, frozenset[str]]] = {}
         for name, source in sources.items():
             if isinstance(source.data, Parquet):
-                self._below[name] = (
+                self._relations_below_views[name] = (
                     f"read_parquet({quote_text(source.data.path)}, hive_partitioning=false, union_by_name=false)"
                 )
             else:
                 connection.register(registered_names[name], source.data)
-                self._below[name] = quote_name(registered_names[name])
+                self._relations_below_views[name] = quote_name(registered_names[name])
             self._make_view(name, frozenset())
 
     def show(self, shown: Shown) -> None:
@@ -111,7 +111,7 @@ class LockedCursor:
         """Make the view of a source, with nulls in the hidden columns."""
         names = self._sources[name].names
         columns = ", ".join(_hide_column(column) if column in hidden else quote_name(column) for column in names)
-        rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
+        rows = f"SELECT {columns} FROM {self._relations_below_views[name]}"  # noqa: S608  # names and paths in quotes
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote_name(name)} AS {rows}")
         self._hidden[name] = frozenset(hidden)
 
@@ -188,9 +188,11 @@ class LockedDatabase:
 
     @contextmanager
     def lend_cursor(self, shown: Shown | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """Lend a cursor to the current thread, in which the `shown` columns of all relations are visible.
+        """Lend a cursor to the current thread.
 
-        All columns are visible if `shown` is None and the cursor has not hidden any.
+        Args:
+            shown: The columns whose values the views of the sources show. The others are nulls, if they can be hidden.
+                If None, the views show what they showed to the cursor's last statement, or everything to its first.
 
         Raises:
             duckdb.ConnectionException: the connection is closed.
@@ -274,10 +276,10 @@ class LockedDatabase:
         def run(cursor: duckdb.DuckDBPyConnection) -> QueryRows:
             relation: Any = cursor.sql(statement.text, params=parameters)
             if relation is None:
-                raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
+                raise UnresolvedStatement("DuckDB says that the statement returns no rows")
             return QueryRows(relation.to_arrow_table(), list(map(str, relation.types)))
 
-        return self._hide_values(run, statement, shown)
+        return self._run_and_redact_errors(run, statement, shown)
 
     def write(self, statement: ReadyStatement, parameters: Any, shown: Shown) -> int:
         """Run a statement that writes. Return the number of rows that it wrote."""
@@ -286,7 +288,7 @@ class LockedDatabase:
             rows = cursor.execute(statement.text, parameters).fetchall()
             return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
-        return self._hide_values(run, statement, shown)
+        return self._run_and_redact_errors(run, statement, shown)
 
     def run_unchanged(self, text: str, parameters: Any) -> QueryRows:
         """Run any text with all columns visible. Return the rows of its last statement. Errors are those of DuckDB."""
@@ -301,8 +303,10 @@ class LockedDatabase:
             fetch = getattr(done, "to_arrow_table", None) or done.fetch_arrow_table  # the second before DuckDB 1.5
             return QueryRows(fetch(), types)
 
-    def _hide_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], statement: ReadyStatement, shown: Shown) -> T:
-        """Return the result of `run`, called with a cursor. Remove values from the messages of DuckDB's errors.
+    def _run_and_redact_errors(
+        self, run: Callable[[duckdb.DuckDBPyConnection], T], statement: ReadyStatement, shown: Shown
+    ) -> T:
+        """Call `run` with a cursor, and return its result. Remove values from the messages of DuckDB's errors.
 
         An error could otherwise show values of rows that the statement must leave out.
 
@@ -329,7 +333,7 @@ class LockedDatabase:
 
     # ---- second analysis -------------------------------------------------------------------------------------------
 
-    def look_again(self, text: str, names: Iterable[str], functions: frozenset[str]) -> None:
+    def verify_with_own_parser(self, text: str, names: Iterable[str], functions: frozenset[str]) -> None:
         """Check a query with DuckDB's own parser, which may find relations that the analysis missed.
 
         Args:

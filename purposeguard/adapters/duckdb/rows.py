@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 from sqlglot import exp
+from typing_extensions import override
 
 from purposeguard.adapters import row_values as values
 from purposeguard.adapters.row_rule import KeySet, RowRule, id_meant
@@ -145,8 +146,9 @@ def fill_placeholders(
             mark = f"purposeguard {secrets.token_hex(8)} "  # random, so that no statement can fake such an error
             conditions = _DuckdbConditions(rule, types[table], spellings.get(table, ()), mark, placeholder)
             condition = conditions.render().sql(dialect=DIALECT)
-            if conditions.keys is not None:
-                key_tables[placeholder] = conditions.keys
+            keys = conditions.keys
+            if keys is not None:
+                key_tables[placeholder] = keys
             rules_by_mark[mark] = rule
         text = text.replace(placeholder, f"({condition})")
     return ReadyStatement(text, key_tables, rules_by_mark)
@@ -166,11 +168,11 @@ def list_source_spellings(notice: Notice, texts: Iterable[object]) -> list[str]:
 class _DuckdbConditions(SqlConditions):
     """Row conditions over columns with known types. Many keys go into a separate table, `keys_name`."""
 
-    def __init__(self, rule: RowRule, types: Types, others: Collection[str], mark: str, keys_name: str) -> None:
-        super().__init__(rule, NameRules(DIALECT), others, mark)
+    def __init__(self, rule: RowRule, types: Types, spellings: Collection[str], mark: str, keys_name: str) -> None:
+        super().__init__(rule, NameRules(DIALECT), spellings, mark)
         self._types: Final = types
         self._keys_name: Final = keys_name
-        self._forms: Final[dict[tuple[KeySet, str], int]] = {}
+        self._numbers_of_key_sets: Final[dict[tuple[KeySet, str], int]] = {}
         if rule.source is not None and self._find_kind(rule.source) != "text":
             raise values.not_sources(rule.source, types[rule.source])
 
@@ -178,6 +180,7 @@ class _DuckdbConditions(SqlConditions):
         type_ = self._types[column]
         return "text" if type_.id == "enum" else _KINDS.get(str(type_))
 
+    @override
     def kind(self, column: str) -> str | None:
         kind = self._find_kind(column)
         if column in (self._rule.collected, self._rule.ended):
@@ -189,14 +192,16 @@ class _DuckdbConditions(SqlConditions):
             raise values.not_subjects(column, self._types[column])
         return kind
 
+    @override
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
         if len(getattr(keys, form)) <= MAX_INLINE_KEYS:
             return super().among(value, keys, form)
-        number = self._forms.setdefault((keys, form), len(self._forms))
+        number = self._numbers_of_key_sets.setdefault((keys, form), len(self._numbers_of_key_sets))
         column = "number" if form == "ints" else "text"
         query = exp.select(column).from_(self._keys_name).where(exp.column("form").eq(number))
         return exp.In(this=value.copy(), query=query.subquery())
 
+    @override
     def among_texts(self, value: exp.Expr, forms: Sequence[str]) -> exp.Expr:
         # DuckDB would turn IN into a join and compute `value` for all rows.
         listed = exp.cast(exp.array(*map(exp.Literal.string, forms)), "TEXT[]")
@@ -205,7 +210,7 @@ class _DuckdbConditions(SqlConditions):
     @property
     def keys(self) -> pa.Table | None:
         """The table of the keys that are not in the condition itself, or None."""
-        tables = [_make_keys_table(keys, form, number) for (keys, form), number in self._forms.items()]
+        tables = [_make_keys_table(keys, form, number) for (keys, form), number in self._numbers_of_key_sets.items()]
         return pa.concat_tables(tables) if tables else None
 
 
@@ -234,7 +239,7 @@ class _RelationConditions(_DuckdbConditions):
     DuckDB resolves unusual spellings of sources itself, because they cannot be read beforehand.
     """
 
-    folds = True
+    folds = True  # The filter of a relation is made before its rows can be looked at.
 
 
 def filter_relation(relation: Any, rule: RowRule) -> Any:

@@ -363,7 +363,7 @@ class Spark:
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
             tags = pick_keys(columns, names)
-            if not self._decider.asks_rows(columns, tags):
+            if not self._decider.must_decide_rows(columns, tags):
                 continue
             used = list(tags)
             rule = None

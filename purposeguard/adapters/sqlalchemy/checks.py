@@ -286,7 +286,7 @@ class StatementWatch:
             context.purposeguard_rules = rules
         if executed.is_batch:
             prepared = texts.prepare(executed.own_text, NO_SEALS, bare=bare)
-        narrowed, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
+        narrowed, parameters = texts.narrow_for_driver(prepared, rules, parameters, many=many, bare=bare)
         return f"{executed.before}{narrowed}{executed.after}", parameters
 
     def _observe(self, statement: str, context: Any, *, bare: bool) -> None:

@@ -309,10 +309,13 @@ class StatementTexts(Statements):
         self.decider.check_demand(prepared.sealed)
         return self._decide(prepared, None if returned is None else prepared.reads_besides_objects(returned))
 
-    def ready(
+    def narrow_for_driver(
         self, prepared: Prepared, rules: Mapping[str, RowRule], parameters: Any, *, many: bool, bare: bool
     ) -> tuple[str, Any]:
         """Return the narrowed statement for the driver, and its parameters.
+
+        The parser sees a mark in place of each parameter (see `mark_parameters`), and the ids of subjects in conditions
+        get marks too. Then all marks become parameters in the style of the driver, unless it gets none.
 
         Args:
             prepared: The statement.
@@ -326,21 +329,19 @@ class StatementTexts(Statements):
         """
         if self._dialect not in NARROWED:
             raise UnresolvedStatement(f"rows are narrowed on SQLite and PostgreSQL, and this is {self._dialect}")
-        first = parameters[0] if many else parameters
-        form: object = "bare"  # Whether the cached text serves depends on how parameters are given.
+        first_set = parameters[0] if many else parameters
+        parameter_style: object = "bare"  # Whether the cached text serves depends on how parameters are given.
         if not bare:
-            form = "named" if isinstance(first, Mapping) else len(first)
-        narrowed: BoundStatement | None = prepared.find_cached_rewriting(rules, form)
+            parameter_style = "named" if isinstance(first_set, Mapping) else len(first_set)
+        narrowed: BoundStatement | None = prepared.find_cached_rewriting(rules, parameter_style)
         if narrowed is None:
-            keys: list[tuple[KeySet, str]] = []
-            conditions = self._render_conditions(prepared, rules, keys, bare=bare)
+            conditions, keys = self._render_conditions(prepared, rules, bare=bare)
             text = narrow_statement(prepared.read, self.catalogue, conditions)
-            narrowed = (
-                BoundStatement(text, (), (), 0)
-                if bare
-                else bind_marks(text, prepared.marked, keys, self._paramstyle, first)
-            )
-            prepared.cache_rewriting(rules, form, narrowed)
+            if bare:
+                narrowed = BoundStatement(text, (), (), 0)
+            else:
+                narrowed = bind_marks(text, prepared.marked, keys, self._paramstyle, first_set)
+            prepared.cache_rewriting(rules, parameter_style, narrowed)
         if bare:
             return narrowed.text, parameters
         if many:
@@ -348,17 +349,19 @@ class StatementTexts(Statements):
         return narrowed.text, narrowed.parameters(parameters, self._dialect)
 
     def _render_conditions(
-        self, prepared: Prepared, rules: Mapping[str, RowRule], keys: list[tuple[KeySet, str]], *, bare: bool
-    ) -> dict[str, exp.Expr]:
-        """Return the condition of each table. The keys to bind are added to `keys`."""
+        self, prepared: Prepared, rules: Mapping[str, RowRule], *, bare: bool
+    ) -> tuple[dict[str, exp.Expr], list[tuple[KeySet, str]]]:
+        """Return the condition of each table, and the key sets to bind, each with the form in which it is bound."""
+        # The marks of keys are numbered after those of the parameters. If there are none, the text contains the keys.
         first_mark = None if bare else len(prepared.marked.names)
+        keys: list[tuple[KeySet, str]] = []
         conditions: dict[str, exp.Expr] = {}
         for name, rule in rules.items():
             alone = self._is_alone(prepared.read, name)
             table = self.places[name]
             renderer = TableConditions(rule, self.catalogue.names, table, keys, first_mark, alone=alone)
-            conditions[name] = renderer.render()
-        return conditions
+            conditions[name] = renderer.render()  # It adds the key sets of this condition to `keys`.
+        return conditions, keys
 
     def _require_covering_tags(
         self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool

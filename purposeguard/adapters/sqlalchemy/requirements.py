@@ -49,7 +49,7 @@ def compute_requirements(catalogue: MappedTables, decider: Decider, prop: Any) -
             if tag is None or tag.is_personal:
                 _, names = tables.get(name, (columns, ()))
                 tables[name] = (columns, (*names, column.name))
-                rows = rows or (tag is not None and decider.asks_rows(columns, {column.name: tag}))
+                rows = rows or (tag is not None and decider.must_decide_rows(columns, {column.name: tag}))
     fields: dict[str, Label] = {}
     for table, (tags, names) in tables.items():
         for name in filter(tags.__contains__, names):
@@ -61,7 +61,7 @@ def _has_rows_to_decide(catalogue: MappedTables, decider: Decider, prop: Relatio
     """Return True if the rows of a relationship's table are decided one by one."""
     for table in prop.mapper.tables:
         _, columns = catalogue.find(table)
-        if decider.asks_rows(columns, columns):
+        if decider.must_decide_rows(columns, columns):
             return True
     return False
 

@@ -162,9 +162,11 @@ def test_the_parser_of_duckdb_is_asked_as_well(folder, text):
     sources = {"customer": source_of("customer", folder / "customer.parquet", None, tm.NOTICE)}
     locked = LockedDatabase(MEMORY, sources)
     try:
-        locked.look_again("WITH a AS (SELECT email FROM Customer) SELECT * FROM a", {"customer"}, frozenset())
+        locked.verify_with_own_parser(
+            "WITH a AS (SELECT email FROM Customer) SELECT * FROM a", {"customer"}, frozenset()
+        )
         with pytest.raises(UnresolvedStatement):
-            locked.look_again(text.replace("{folder}", str(folder)), {"customer"}, frozenset({"unnest"}))
+            locked.verify_with_own_parser(text.replace("{folder}", str(folder)), {"customer"}, frozenset({"unnest"}))
     finally:
         locked.close()
 
