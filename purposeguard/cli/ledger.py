@@ -95,7 +95,7 @@ def verify(
         typer.Option(
             "--from",
             metavar="CHECKPOINTS",
-            help="The file, or the URL of the database, in which checkpoints are: only what follows the last is read.",
+            help="The file or database (URL) that holds checkpoints. Only the entries after the last one are read.",
         ),
     ] = None,
     key: Annotated[
@@ -108,17 +108,17 @@ def verify(
 ) -> None:
     """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
 
-    That shows any change, save by somebody who writes anew all that follows it, or puts an older copy in its place.
-    Such a change shows where a checkpoint (`--from`) or a hash (`--expect`) was kept elsewhere before.
+    This shows any change, unless somebody also rewrote everything after it, or put an older copy in its place. Those
+    two show only against a checkpoint (`--from`) or a hash (`--expect`) that was kept elsewhere.
     """
     if stopped and since is None:
+        # `_reading` reports errors too, but opens the ledger first, whose own errors would hide this one.
         with reporting():
             raise CommandProblem("`--stopped` is about checkpoints: name them with `--from`")
     data: dict[str, Any]
     with _reading(*targets) as ledger:
         try:
-            data = _verdict_data(_verify(ledger, expect, since, key, stopped=stopped))
-            data["archive_signed"] = key is not None and bool(data["archived"])
+            data = _verdict_data(_verify(ledger, expect, since, key, stopped=stopped), key)
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
@@ -157,7 +157,8 @@ def _verify(
     return checkpoints.verify_continuation(ledger, int(number), noted)
 
 
-def _verdict_data(verdict: Verification) -> dict[str, Any]:
+def _verdict_data(verdict: Verification, key: Path | None) -> dict[str, Any]:
+    # With a key, `_verify` has verified the signature of the archive as well.
     return {
         "intact": True,
         "entries": verdict.entries,
@@ -168,6 +169,7 @@ def _verdict_data(verdict: Verification) -> dict[str, Any]:
         "open_denials": sum(verdict.head.repeated.values()),
         "went_back": verdict.went_back,
         "archived": verdict.archived,
+        "archive_signed": key is not None and bool(verdict.archived),
     }
 
 

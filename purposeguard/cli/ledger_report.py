@@ -48,9 +48,9 @@ class EntryFilter(NamedTuple):
 
 
 def ledger_report(ledger: LedgerSnapshot, wanted: EntryFilter) -> Report:
-    """Return the uses, the other entries, and the denials that were repeated in hours that are not over.
+    """Return the uses, the other entries, and the repeated denials that are counted but not written as entries yet.
 
-    The report warns about rows that are left out, entries with wrong times, and archived entries.
+    The report warns about rows and entries that are left out, entries with wrong times, and archived entries.
 
     Raises:
         CommandProblem: unknown kind.
@@ -65,13 +65,14 @@ def ledger_report(ledger: LedgerSnapshot, wanted: EntryFilter) -> Report:
     uses = _collect_uses(ledger, wanted) if "use" in kinds else []
     entries, entry_count = _read_newest(ledger, wanted, kinds - {"use"})
     repeated = list(_iter_repeated_denials(ledger, wanted)) if "denial" in kinds else []
-    omitted = {"uses": max(0, len(uses) - wanted.limit), "entries": entry_count - len(entries)}
-    uses = uses[omitted["uses"] :]
+    # The limit and the warning are about rows of uses, of which each may count many uses. The title adds up the uses.
+    left_out = {"uses": max(0, len(uses) - wanted.limit), "entries": entry_count - len(entries)}
+    uses = uses[left_out["uses"] :]
     warnings: list[str] = []
-    for name, count in omitted.items():
+    for name, count in left_out.items():
         if count:
             warnings.append(f"{count:,} earlier {name} are left out (--limit {wanted.limit})")
-    warnings += _iter_doubts(ledger, wanted)
+    warnings += _iter_warnings(ledger, wanted)
     tables: list[RenderedTable] = []
     if "use" in kinds:
         tables.append(make_table(f"Uses ({sum(map(attrgetter('number'), uses)):,})", USES, uses))
@@ -84,7 +85,7 @@ def ledger_report(ledger: LedgerSnapshot, wanted: EntryFilter) -> Report:
         "uses": list_rows(USES, uses),
         "entries": list_rows(ENTRIES, entries),
         "repeated": repeated,
-        "left_out": omitted,
+        "left_out": left_out,
     }
     return Report(data, tuple(tables), tuple(warnings))
 
@@ -118,13 +119,13 @@ def _read_newest(ledger: LedgerSnapshot, wanted: EntryFilter, kinds: Collection[
 
 
 def _iter_repeated_denials(ledger: LedgerSnapshot, wanted: EntryFilter) -> Iterator[dict[str, Any]]:
-    """Yield the bodies of denials that were repeated in hours that are not over."""
+    """Yield the bodies of repeated denials that are counted but not written as entries yet, with their counts."""
     for body, count, _ in ledger.denials(wanted.since, wanted.until):
         if "hour" in body and "count" not in body and wanted.includes(body.get("activity")):
             yield {**body, "count": count}
 
 
-def _iter_doubts(ledger: LedgerSnapshot, wanted: EntryFilter) -> Iterator[str]:
+def _iter_warnings(ledger: LedgerSnapshot, wanted: EntryFilter) -> Iterator[str]:
     """Yield warnings about a period.
 
     They concern entries made in it whose time lies outside it, and entries that were archived.
@@ -176,12 +177,12 @@ def group_uses(ledger: LedgerSnapshot, wanted: EntryFilter, by: Sequence[str]) -
     groups = _group_events(ledger, wanted, by)
     newest = sorted(groups, key=attrgetter("last"))[-wanted.limit :]
     shown = sorted(newest, key=lambda group: [value or "" for value in group.values])
-    omitted = len(groups) - len(shown)
-    warnings = [f"{omitted:,} earlier rows are left out (--limit {wanted.limit})"] if omitted else []
-    warnings += _iter_doubts(ledger, wanted)
+    left_out = len(groups) - len(shown)
+    warnings = [f"{left_out:,} earlier rows are left out (--limit {wanted.limit})"] if left_out else []
+    warnings += _iter_warnings(ledger, wanted)
     columns = [*starmap(_make_key_column, enumerate(by)), *map(_make_count_column, OUTCOMES), *TIMES]
     table = make_table(f"Uses and denials by {', '.join(by)} ({len(shown):,})", columns, shown)
-    return Report({"groups": list_rows(columns, shown), "left_out": omitted}, (table,), tuple(warnings))
+    return Report({"groups": list_rows(columns, shown), "left_out": left_out}, (table,), tuple(warnings))
 
 
 def _group_events(ledger: LedgerSnapshot, wanted: EntryFilter, by: Sequence[str]) -> list[_Group]:

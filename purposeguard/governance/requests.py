@@ -139,7 +139,7 @@ class Requests:
         suspend_while_open: bool | None = None,
         once: bool = False,
     ) -> Request:
-        """Record a request. Its deadline is counted from the day of `received_at` (now).
+        """Record a request. Its deadline is counted from the day of `received_at`.
 
         Args:
             kind: The kind of the request, which the notice must grant.
@@ -147,13 +147,13 @@ class Requests:
             requester: The author of the request: the subject or an agent.
             authority: The reference under which the authority of an agent is on record.
             purposes: The purpose or purposes for which use is to be suspended; None for all.
-            received_at: The time at which the request was received.
+            received_at: The time at which the request was received, which may not lie in the future; now by default.
             by: The clerk.
             note: The clerk's note.
             suspend_while_open: True to stop at once what the request would stop, until it is answered. For a request
                 for erasure, use is stopped.
             once: True to return an earlier request instead, if the same clerk opened it with the same values and the
-                same `received_at`.
+                same `received_at`. State `received_at` with it: now is another time at each call.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -176,7 +176,7 @@ class Requests:
             "purposes": None if purposes is None else resolve_clauses(self.notice, purposes),
             "revision": self.notice.revision,
             "received_at": received,
-            "due_on": None if self.days is None else self._day(received) + datetime.timedelta(days=self.days),
+            "due_on": None if self.days is None else self._to_local_day(received) + datetime.timedelta(days=self.days),
             "extended": False,
             "suspending": is_suspending,
             "state": "open",
@@ -186,10 +186,11 @@ class Requests:
             duplicate = self._find_duplicate(connection, values, by=clerk, text=text) if once else None
             if duplicate is not None:
                 return duplicate
+            # The table names subjects by pseudonyms only.
             values["pseudonym"] = self._pseudonym(connection, values.pop("subject"))
             number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
-            opened = self._suspend(connection, self._lock(connection, number))
-            return self._take(connection, opened, "opened", by=clerk, text=text)
+            opened = self._suspend(connection, self._select(connection, number))
+            return self._take_step(connection, opened, "opened", by=clerk, text=text)
 
     def _require_requester(self, requester: str, authority: str | None) -> None:
         """Raise RequestError if the notice takes no requests from this author, or they have an authority they need not.
@@ -263,7 +264,7 @@ class Requests:
             verified = dataclasses.replace(
                 pending, state="verified", subject=key or pending.subject, authority=by_authority or pending.authority
             )
-            return self._take(connection, self._suspend(connection, verified), "verified", by=clerk, text=text)
+            return self._take_step(connection, self._suspend(connection, verified), "verified", by=clerk, text=text)
 
     def extend(
         self,
@@ -299,10 +300,10 @@ class Requests:
             if pending.extended:
                 why = "its deadline was put off before, and that is done once"
                 raise make_impossible_error(pending, "extended", why, "answer it")
-            if pending.overdue(self._day(self.subjects.clock.now())):
+            if pending.overdue(self._to_local_day(self.subjects.clock.now())):
                 raise make_impossible_error(pending, "extended", f"its deadline passed on {due_on}", "answer it")
             extended = dataclasses.replace(pending, due_on=due_on + more, extended=True)
-            return self._take(connection, extended, "extended", by=clerk, text=text)
+            return self._take_step(connection, extended, "extended", by=clerk, text=text)
 
     # ---- Answering ------------------------------------------------------------------------------------------------
 
@@ -408,7 +409,7 @@ class Requests:
         """
         if number < 1 or size < 1:
             raise ValueError("pages are counted from 1, and have room for a request")
-        today = self._day(self.subjects.clock.now())
+        today = self._to_local_day(self.subjects.clock.now())
         conditions = [request.c.state.in_(sorted(states)), *([] if kind is None else [request.c.kind == kind])]
         late = [request.c.state.in_(sorted(PENDING)), request.c.due_on < today]
         count = sa.select(sa.func.count()).select_from(request)
@@ -449,7 +450,7 @@ class Requests:
                 )
         return locked
 
-    def _take(
+    def _take_step(
         self, connection: sa.Connection, after: Request, did: Did, *, by: str | None, text: str | None
     ) -> Request:
         """Take the step to the state `after`: store it, note the step, and record it in the ledger."""
@@ -497,7 +498,8 @@ class Requests:
         if pending.interim is not None:
             with contextlib.suppress(RequestError):  # A clerk may have lifted it already.
                 self.subjects.lift(pending.interim, by=pending.requester, request=pending.id, within=connection)
-        return self._take(connection, dataclasses.replace(pending, state=state, interim=None), state, by=by, text=text)
+        closed = dataclasses.replace(pending, state=state, interim=None)
+        return self._take_step(connection, closed, state, by=by, text=text)
 
     def _restrict(self, connection: sa.Connection, asked: Request, kind: Kind) -> Restriction:
         """Put the restriction that was asked for in force, for the purposes that the notice still has."""
@@ -568,7 +570,7 @@ class Requests:
             raise RequestError(f"the notice grants no request {format_id(kind, close)} (help: {', '.join(close)})")
         return rights_by_id[kind]
 
-    def _day(self, moment: datetime.datetime) -> datetime.date:
+    def _to_local_day(self, moment: datetime.datetime) -> datetime.date:
         return to_local_day(self.notice.document.timezone, moment)
 
     def _require_fulfillable(self, asked: Request, done: str | None) -> None:

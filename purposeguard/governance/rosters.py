@@ -38,21 +38,22 @@ class Rosters:
         self._reading = False
         self._noting = make_lock()  # guards the two attributes that follow; never held for long
         self._changed: set[str] = set()
-        self._unknown = True
+        self._must_read_all = True
         self._roster = Roster({})
-        self._all: dict[str, SubjectState] = {}
-        self._next_change = NOTHING_DECLARED  # the time at which the first subject changes by itself, or earlier
+        self._state_by_subject: dict[str, SubjectState] = {}
+        self._validity = NOTHING_DECLARED
+        """A state that holds only while the states of all subjects hold."""
 
     def invalidate(self, subjects: Collection[str], /) -> None:
         """Have these subjects read again at the next use."""
         with self._noting:
-            if not self._unknown:
+            if not self._must_read_all:
                 self._changed.update(subjects)
 
     def forget(self) -> None:
         """Have all subjects read again at the next use."""
         with self._noting:
-            self._unknown = True
+            self._must_read_all = True
             self._changed.clear()
 
     def roster(self) -> Roster:
@@ -75,7 +76,7 @@ class Rosters:
             self._lock.release()
 
     def _is_current(self, now: Span) -> bool:
-        return not self._unknown and not self._changed and self._next_change.holds(now)
+        return not self._must_read_all and not self._changed and self._validity.holds(now)
 
     def _get_current(self) -> Roster:
         now = self._subjects.clock.span()
@@ -83,11 +84,11 @@ class Rosters:
             return Roster(_group_by_preferences(self._read_all(now)))
         if self._is_current(now):
             return self._roster
-        due = not self._next_change.holds(now)
+        due = not self._validity.holds(now)
         self._reading = True
         with self._noting:
-            whole, changed = self._unknown, self._changed
-            self._unknown, self._changed = False, set()
+            whole, changed = self._must_read_all, self._changed
+            self._must_read_all, self._changed = False, set()
         try:
             groups = self._build(now) if whole else self._update_groups(changed, now, due=due)
             if groups != self._roster.groups:  # A change that was reported twice has no effect the second time.
@@ -100,30 +101,30 @@ class Rosters:
         return self._roster
 
     def _build(self, now: Span) -> Mapping[SubjectPreferences, tuple[str, ...]]:
-        self._all = self._read_all(now)
-        self._next_change = _earliest_change(self._all.values())
-        return _group_by_preferences(self._all)
+        self._state_by_subject = self._read_all(now)
+        self._validity = _intersect_validity(self._state_by_subject.values())
+        return _group_by_preferences(self._state_by_subject)
 
     def _update_groups(
         self, changed: set[str], now: Span, *, due: bool
     ) -> Mapping[SubjectPreferences, tuple[str, ...]]:
         """Update the groups: read the changed subjects again, and those whose state changed by itself."""
         if due:
-            for subject, state in self._all.items():
+            for subject, state in self._state_by_subject.items():
                 if not state.holds(now):
                     changed.add(subject)
         leaving: dict[SubjectPreferences, list[str]] = {}
         joining: dict[SubjectPreferences, list[str]] = {}
         for subject, present in self._read(list(changed), now).items():
-            before = self._all.pop(subject, NOTHING_DECLARED)
+            before = self._state_by_subject.pop(subject, NOTHING_DECLARED)
             if present != NOTHING_DECLARED:
-                self._all[subject] = present
+                self._state_by_subject[subject] = present
             if before.preferences != present.preferences:
                 leaving.setdefault(before.preferences, []).append(subject)
                 joining.setdefault(present.preferences, []).append(subject)
-            self._next_change = _earliest_change((self._next_change, present))
+            self._validity = _intersect_validity((self._validity, present))
         if due:
-            self._next_change = _earliest_change(self._all.values())
+            self._validity = _intersect_validity(self._state_by_subject.values())
         groups = dict(self._roster.groups)
         for preferences in (leaving.keys() | joining.keys()) - {CLEAR}:
             members = _update_members(
@@ -155,16 +156,16 @@ class Rosters:
 
 def _update_members(members: tuple[str, ...], leaving: Iterable[str], joining: Iterable[str]) -> tuple[str, ...]:
     """Return the members of a group, in order, without those who left and with those who joined."""
-    moved = list(members)
+    updated = list(members)
     for subject in leaving:
-        del moved[bisect.bisect_left(moved, subject)]
+        del updated[bisect.bisect_left(updated, subject)]
     for subject in joining:
-        bisect.insort(moved, subject)
-    return tuple(moved)
+        bisect.insort(updated, subject)
+    return tuple(updated)
 
 
-def _earliest_change(states: Collection[SubjectState]) -> SubjectState:
-    """Return the time at which the first of these states changes by itself."""
+def _intersect_validity(states: Collection[SubjectState]) -> SubjectState:
+    """Return a state that holds as long as all of these hold. Its preferences mean nothing."""
     until: datetime.datetime | None = None
     since: datetime.datetime | None = None
     for state in states:
@@ -175,9 +176,9 @@ def _earliest_change(states: Collection[SubjectState]) -> SubjectState:
     return SubjectState(CLEAR, until, since)
 
 
-def _group_by_preferences(all_preferences: Mapping[str, SubjectState]) -> dict[SubjectPreferences, tuple[str, ...]]:
+def _group_by_preferences(states: Mapping[str, SubjectState]) -> dict[SubjectPreferences, tuple[str, ...]]:
     groups: dict[SubjectPreferences, list[str]] = {}
-    for subject, present in all_preferences.items():
+    for subject, present in states.items():
         if present.preferences != CLEAR:  # A state that is clear now may change later.
             groups.setdefault(present.preferences, []).append(subject)
     return {preferences: tuple(sorted(subjects)) for preferences, subjects in groups.items()}

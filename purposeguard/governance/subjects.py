@@ -162,16 +162,18 @@ class Subjects:
             RequestError: there is no such restriction, or it was lifted before.
         """
         number = restriction.id if isinstance(restriction, Restriction) else number_of("restriction", restriction)
-        row = self._make_request_facts(by, at, reference, request)
+        request_facts = self._make_request_facts(by, at, reference, request)
         with self._writing(within) as connection:
             declared = read_history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
             if not declared:
                 raise RequestError(f"there is no restriction {number}, or whoever declared it was forgotten")
-            changes.record_changes(connection, [declared[0].subject])  # From here on no other process can lift it.
+            # This locks the row of the counter until the commit. So no other process can lift the restriction after it
+            # was found to be in force below.
+            changes.record_changes(connection, [declared[0].subject])
             remaining = filter_in_force(read_history(connection, declaration.c.id == number))
             if not remaining:
                 raise RequestError(f"restriction {number} was lifted already")
-            return cast("Restriction", self._revoke(connection, "lifted", remaining, row)[0])
+            return cast("Restriction", self._revoke(connection, "lifted", remaining, request_facts)[0])
 
     def consent(
         self,
@@ -240,7 +242,7 @@ class Subjects:
             UnknownPurpose: neither the notice nor a consent of the subject has such a purpose.
         """
         key = subject_key(subject)
-        row = self._make_request_facts(by, at, reference, request)
+        request_facts = self._make_request_facts(by, at, reference, request)
         with self._writing(within) as connection:
             changes.record_changes(connection, [key])
             mine = declaration.c.pseudonym == self.store.keys.find_known(connection, [key]).names[key]
@@ -248,7 +250,7 @@ class Subjects:
             consents = cast("list[Consent]", filter_in_force(declared))
             if purpose is not None:
                 consents = self._match_consents(consents, purpose)
-            return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, row))
+            return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, request_facts))
 
     def forget(self, subject: SubjectId, *, bar: bool | None = None) -> None:
         """Forget a subject of whom the application no longer holds data, so that no record tells who it was.

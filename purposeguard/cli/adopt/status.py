@@ -40,7 +40,8 @@ def status(
     form: Annotated[StatusFormat, typer.Option("--format", help="How to print it.")] = "table",
     new: Annotated[bool, typer.Option("--new", help="Exit with 1 if a violation is not in baseline.toml.")] = False,
     fail_under: Annotated[
-        int | None, typer.Option("--fail-under", metavar="PERCENT", min=0, max=100, help="Exit with 1 if less is done.")
+        int | None,
+        typer.Option("--fail-under", metavar="PERCENT", min=0, max=100, help="Exit with 1 if a part is done by less."),
     ] = None,
     tolerate: Annotated[
         str | None,
@@ -66,8 +67,9 @@ def status(
         print(json_text(render_sarif(state.list_findings(), RULES)), end="")
     else:
         show(state.make_report(), form, out())
-    done = min((part.percent for part in state.progress), default=100)
-    return not ((new and state.new) or (fail_under is not None and done < fail_under))
+    lowest_percent = min((part.percent for part in state.progress), default=100)
+    # The command exits with 1 if this is False.
+    return not ((new and state.new) or (fail_under is not None and lowest_percent < fail_under))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +101,10 @@ class _Status:
         self.progress = list(self._measure())
 
     def tolerate(self, reason: str, owner: str, until: datetime.date) -> _Status:
-        """Add the new violations to the baseline, and return the new state."""
+        """Add the new violations to the file of the baseline, and return the new state.
+
+        Violations of a source or purpose that the notice in force does not have stay new: no row can name them.
+        """
         baseline = self._baseline
         for use in self.new:
             if use.judgment is not Judgment.UNKNOWN:

@@ -60,12 +60,12 @@ def archive(
 ) -> ArchivedRange | None:
     """Move the entries from before a moment to a new file (0600), compressed if its name ends in `.gz`.
 
-    The whole ledger is verified first, from the checkpoint too. An entry is deleted only once the file is on the disk,
-    was read back and verified, and an entry about the archive, signed with the key, is in the ledger. If this was
-    interrupted, repeat the same call: an existing file must be the archive, or the call is refused.
+    An entry is deleted only after the whole ledger was verified, also against the checkpoint; the file is on the disk,
+    and was read back and verified; and the ledger has an entry about the archive, signed with the key. If a call was
+    interrupted, repeat it: an existing file is accepted only if it is this archive.
 
-    The archive ends before the first entry of a later time. Entries with a time in the future, from a wrong clock, do
-    not end it.
+    The archive ends before the first entry that is not from before the moment. An entry that a wrong clock dated in the
+    future does not end it.
 
     Args:
         store: The store that holds the ledger.
@@ -88,14 +88,16 @@ def archive(
     if to_utc(before) > now - MINIMUM_AGE:
         raise ValueError("entries are archived once they are an hour old: name an earlier time")
     _require_permission_to_delete(store)
-    if not _write_or_verify(store, path, before, now, key=key, checkpoint=checkpoint):
+    if not _verify_and_write(store, path, before, now, key=key, checkpoint=checkpoint):
         return None
     archived_ledger = _read_back(path)
-    first, last = archived_ledger.start, archived_ledger.head
-    start = _require_same_entries(store, path, archived_ledger, before)
-    _record_archive(store, last, key, now if clock is not read_system_time or store.dialect == "sqlite" else None)
-    _delete_entries(store, start.seq, last.seq)
-    return ArchivedRange(first.seq + 1, last.seq, last.seq - start.seq)
+    before_first, last = archived_ledger.start, archived_ledger.head
+    store_start = _require_same_entries(store, path, archived_ledger, before)
+    # None lets the server date the entry, as it dates the entries of applications. SQLite has no server.
+    recorded_at = now if clock is not read_system_time or store.dialect == "sqlite" else None
+    _record_archive(store, last, key, recorded_at)
+    _delete_entries(store, store_start.seq, last.seq)
+    return ArchivedRange(before_first.seq + 1, last.seq, last.seq - store_start.seq)
 
 
 def _require_permission_to_delete(store: Store) -> None:
@@ -104,7 +106,7 @@ def _require_permission_to_delete(store: Store) -> None:
         connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))
 
 
-def _write_or_verify(
+def _verify_and_write(
     store: Store,
     path: Path,
     before: datetime.datetime,
@@ -129,7 +131,7 @@ def _write_or_verify(
         through = _find_last_archivable(connection, before, now)
         if through is None:
             return False
-        _write_file(path, export_lines(snapshot, through))
+        _write_file(path, export_lines(snapshot, through))  # The export verifies the whole ledger meanwhile.
         return True
 
 
@@ -139,18 +141,18 @@ def _require_same_entries(store: Store, path: Path, archived_ledger: ExportedLed
     Raises:
         ValueError: the archive holds other entries than the store, or entries that are not old enough.
     """
-    first, last = archived_ledger.start, archived_ledger.head
+    before_first, last = archived_ledger.start, archived_ledger.head
     with store.reading() as connection:
-        start = SqlLedgerSnapshot(connection).start
+        store_start = SqlLedgerSnapshot(connection).start
         stored_hash = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
     is_too_new = last.at >= format_moment(before)
-    is_deleted = (start.seq, start.hash) == (last.seq, last.hash)  # An earlier call deleted all entries.
-    is_stored = stored_hash == last.hash and first.seq <= start.seq
+    is_deleted = (store_start.seq, store_start.hash) == (last.seq, last.hash)  # An earlier call deleted all entries.
+    is_stored = stored_hash == last.hash and before_first.seq <= store_start.seq
     if is_too_new or not (is_deleted or is_stored):
         raise _make_foreign_file_error(
-            path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here"
+            path, f"it holds the entries {before_first.seq + 1} to {last.seq}, not those that are as old here"
         )
-    return start
+    return store_start
 
 
 def _delete_entries(store: Store, start: int, last: int) -> None:
@@ -208,11 +210,13 @@ def _make_foreign_file_error(path: Path, why: str) -> ValueError:
     return ValueError(f"`{path}` is no archive of this ledger, and is not replaced: {why}")
 
 
-def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now: datetime.datetime | None) -> None:
+def _record_archive(
+    store: Store, last: Head, key: Ed25519PrivateKey | None, recorded_at: datetime.datetime | None
+) -> None:
     """Add the entry which says that all up to `last` was archived, unless an entry says so already."""
     signature = None if key is None else make_signature(build_archive_data(last.seq, last.hash), key)
     body = to_canonical_json({"seq": last.seq, "hash": last.hash, "signature": signature})
-    at = None if now is None else format_moment(now)
+    at = None if recorded_at is None else format_moment(recorded_at)
     # No hour is needed without counts.
     transaction = LedgerTransaction(at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)])
     try:

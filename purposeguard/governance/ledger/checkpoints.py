@@ -177,19 +177,22 @@ def verify_from(
         checkpoint.check(key)
         verify_archiving(snapshot, key)
         if checkpoint.seq < start.seq:  # Later entries were archived with a signature.
-            # What was open or declared at the checkpoint is unknown then. A digest without the prefix is not compared.
+            # What was open or declared where the archive ends is unknown, so both are empty. Below, only a digest with
+            # the prefix is compared.
             checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
     # The counts that were open at the checkpoint, less those that became entries since and those that are open now.
-    missing_counts = Counter(checkpoint.open)
+    unaccounted_counts = Counter(checkpoint.open)
     verdict = verify_continuation(snapshot, checkpoint.seq, checkpoint.hash)
     for _, entry in snapshot.iter_placed(after=checkpoint.seq):
         kinds.add(entry.kind)
         if entry.kind == USE or (entry.kind == DENIAL and "count" in entry.body):
-            missing_counts[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
+            unaccounted_counts[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
     present = _count_by_hour(snapshot.head)
-    missing_counts.subtract(present)
-    fewer = sorted((+missing_counts).keys() & checkpoint.open.keys())
+    unaccounted_counts.subtract(present)
+    # The unary plus drops counts that are accounted for, or have grown since. `&` drops hours that the checkpoint does
+    # not name, whose counts are positive only if an entry counts a negative number.
+    fewer = sorted((+unaccounted_counts).keys() & checkpoint.open.keys())
     if fewer:
         fault = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
         raise LedgerBroken("counts", fault)

@@ -18,15 +18,15 @@ MOMENT = sa.DateTime(timezone=True)
 
 def upgrade(operations: Operations) -> None:
     """Make the tables."""
-    _subjects(operations)
-    _ledger(operations)
-    _provisions(operations)
-    _requests(operations)
-    _sweeps(operations)
+    _create_subject_tables(operations)
+    _create_ledger_tables(operations)
+    _create_provision_tables(operations)
+    _create_request_tables(operations)
+    _create_sweep_tables(operations)
 
 
-def _subjects(operations: Operations) -> None:
-    """Create the tables of the store itself, of changes, and of what subjects asked for and took back."""
+def _create_subject_tables(operations: Operations) -> None:
+    """Create the tables of the store itself, of changes, and of the declarations and revocations of subjects."""
     operations.create_table(
         "purposeguard_store",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -72,7 +72,7 @@ def _subjects(operations: Operations) -> None:
     )
 
 
-def _ledger(operations: Operations) -> None:
+def _create_ledger_tables(operations: Operations) -> None:
     operations.create_table(
         "purposeguard_ledger",
         sa.Column("seq", SERIAL, primary_key=True, autoincrement=False),
@@ -101,7 +101,7 @@ def _ledger(operations: Operations) -> None:
     )
 
 
-def _provisions(operations: Operations) -> None:
+def _create_provision_tables(operations: Operations) -> None:
     operations.create_table(
         "purposeguard_recipient",
         sa.Column("id", SERIAL, primary_key=True),
@@ -138,7 +138,7 @@ def _provisions(operations: Operations) -> None:
     )
 
 
-def _requests(operations: Operations) -> None:
+def _create_request_tables(operations: Operations) -> None:
     operations.create_table(
         "purposeguard_request",
         sa.Column("id", SERIAL, primary_key=True),
@@ -172,7 +172,7 @@ def _requests(operations: Operations) -> None:
     )
 
 
-def _sweeps(operations: Operations) -> None:
+def _create_sweep_tables(operations: Operations) -> None:
     operations.create_table(
         "purposeguard_sweep",
         sa.Column("id", SERIAL, primary_key=True),
