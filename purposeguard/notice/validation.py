@@ -1,8 +1,9 @@
 """Checks across the rows of a notice file, which no single row can show.
 
-They find duplicates, references to nothing, circles of parents, families that are none and overlays that widen, and
-check what a revision says of earlier ones: its extensions and renamings. References may be spelled as generously as ids
-in code; the `document` of the check has them in canonical spelling.
+They find duplicates, references to rows that do not exist, circles of parents, rows that say the same, and overlays
+that permit more than their source. They also check what a revision says of earlier ones: its extensions, renamings and
+confirmations. A notice file may spell references in each way in which code may spell ids.
+`CrossReferenceCheck.document` has them in canonical spelling.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from purposeguard.notice.schema import (
     Channel,
     Condition,
     Confirmation,
+    Derivation,
     Document,
     Extension,
     FamilyRow,
@@ -50,13 +52,13 @@ Slip = tuple[Extension | Renaming | Confirmation, str, str, str]
 def find_revision_slips(document: Document) -> Iterator[Slip]:
     """Find all faults in what the document says of earlier revisions."""
     if document.extension:
-        yield from _not_granted(document)
-        yield from _not_notified(document)
-    yield from _renamings(document)
-    yield from _confirmations(document)
+        yield from _find_ungranted_extensions(document)
+        yield from _find_unnotified_extensions(document)
+    yield from _find_faulty_renamings(document)
+    yield from _find_faulty_confirmations(document)
 
 
-def _not_granted(document: Document) -> Iterator[Slip]:
+def _find_ungranted_extensions(document: Document) -> Iterator[Slip]:
     """Find extensions of uses that this revision does not grant, or that another row extends already (rule 9)."""
     pairs = compute_grants(document)
     narrowed = {overlay.id: overlay.source for overlay in document.overlay}
@@ -67,7 +69,7 @@ def _not_granted(document: Document) -> Iterator[Slip]:
                 message = f"`{source}` is an overlay, and is extended with what it narrows"
                 yield row, "sources", message, f"name `{narrowed[source]}`"
         covered = set(iter_extended_pairs(document, row, pairs))
-        if lacking := list(_lacking(document, row, pairs)):
+        if lacking := list(_describe_ungranted_uses(document, row, pairs)):
             yield row, "purposes", f"no grant lets {', or '.join(lacking)}", "extend what a grant gives"
         elif twice := sorted(covered & seen):
             message = f"extends data of `{twice[0][0]}` to `{twice[0][1]}` a second time"
@@ -75,7 +77,7 @@ def _not_granted(document: Document) -> Iterator[Slip]:
         seen |= covered
 
 
-def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
+def _describe_ungranted_uses(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
     """Describe the uses that an extension row names and no grant gives."""
     overlays = set(list_ids(document.overlay))
     for purpose in row.purposes:
@@ -87,7 +89,7 @@ def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]
                 yield f"`{source}` serve `{purpose}`"
 
 
-def _not_notified(document: Document) -> Iterator[Slip]:
+def _find_unnotified_extensions(document: Document) -> Iterator[Slip]:
     """Find extensions to related purposes without a day of notice, and any whose notice is later than the revision."""
     revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
     for row in document.extension:
@@ -97,7 +99,7 @@ def _not_notified(document: Document) -> Iterator[Slip]:
             yield row, "notified", f"is later than {revision}, from which this revision holds", "give notice first"
 
 
-def _renamings(document: Document) -> Iterator[Slip]:
+def _find_faulty_renamings(document: Document) -> Iterator[Slip]:
     """Find ids that are renamed twice, to themselves, or to the same new id."""
     olds: dict[tuple[str, str], str] = {}
     news: dict[tuple[str, str], str] = {}
@@ -117,7 +119,7 @@ def _renamings(document: Document) -> Iterator[Slip]:
             news.setdefault((row.kind, row.new), row.old)
 
 
-def _confirmations(document: Document) -> Iterator[Slip]:
+def _find_faulty_confirmations(document: Document) -> Iterator[Slip]:
     """Find terms that are confirmed twice or renamed as well, and confirmations that no revision precedes."""
     revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
     moved: set[tuple[str, str | None]] = set()
@@ -231,6 +233,8 @@ class CrossReferenceCheck:
         self._check_recipients_differ()
         for row, key, message, suggestion in find_revision_slips(self.document):
             self._fault(row, key, message, suggestion)
+        # This check reads the document as written. The canonical one lacks references to rows that are faulty
+        # themselves.
         self._check_nothing_twice(document)
 
     def _collect_all_names(self, document: Document) -> Mapping[str, Names]:
@@ -338,7 +342,8 @@ class CrossReferenceCheck:
                     reference: object = self._resolve_reference(row, key, value, kind) or ""
                 else:
                     reference = self._resolve_references(row, key, value, kind)
-                # A prohibition whose conditions are all unknown stays lifted: what it seems to forbid is not reported.
+                # If all conditions of a prohibition are unknown, they stay as written. Without conditions it would
+                # forbid for good, and other checks would report what it then takes away.
                 changes[name] = reference if reference or key != "unless" else value
             elif isinstance(value, Table):
                 changes[name] = self._make_canonical(value, here)
@@ -387,6 +392,7 @@ class CrossReferenceCheck:
             if not owner.bases or self._is_reported(owner, reported):
                 continue
             holders = (source for source, purposes in pairs.items() if purpose.id in purposes)
+            # A group of grounds is empty if no row is for the source, or for an item of it.
             lacking = [source for source in holders if () in grounds.get_grounds(source, purpose.id)]
             if lacking:
                 message = f"no row is for {', '.join(map(_quote, lacking))}, which may serve `{purpose.id}`"
@@ -463,12 +469,13 @@ class CrossReferenceCheck:
         item of a product may serve, or is forbidden, is said once.
         """
         self._report_same_meanings(
-            self.document.family, "purposes", lambda row: (frozenset(row.purposes[len(row.purposes) < 2 :]),)
+            self.document.family,
+            "purposes",
+            # A family of which one purpose is known has no known meaning.
+            lambda row: (frozenset(row.purposes if len(row.purposes) > 1 else ()),),
         )
         self._report_same_meanings(
-            self.document.derivation,
-            "operation",
-            lambda row: (row.operation, row.from_ and row.with_ and frozenset(map(frozenset, (row.from_, row.with_)))),
+            self.document.derivation, "operation", lambda row: (row.operation, _get_input_sets(row))
         )
         self._report_same_meanings(
             self.document.overlay,
@@ -562,6 +569,13 @@ class CrossReferenceCheck:
                 if purpose not in allowed[row.source]:
                     message = f"widens: `{row.source}` may not serve `{purpose}`"
                     self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
+
+
+def _get_input_sets(row: Derivation) -> frozenset[frozenset[str]]:
+    """Return the two sets of sources that a derivation joins, in no order; an empty set if one of them is unknown."""
+    if not row.from_ or not row.with_:
+        return frozenset()
+    return frozenset((frozenset(row.from_), frozenset(row.with_)))
 
 
 def _fold_spelling(spelling: str) -> str:
