@@ -4,7 +4,7 @@
 
     PurposeGuardError
     ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
-    ├── SeveralNotices         what one notice has was asked of a guard that holds to several
+    ├── SeveralNotices         a property of a single notice was read from a guard over several
     ├── UnknownTerm            an id that means nothing; carries suggestions (also a LookupError)
     │   ├── UnknownSource
     │   │   └── UnknownOperation
@@ -12,9 +12,9 @@
     │   ├── UnknownChannel
     │   ├── UnknownCondition
     │   └── UnknownRecipient
-    ├── UnlabelledData         a check, or a function, with no sources
+    ├── UnlabelledData         data without a tag, or with contradictory ones
     ├── PurposeMissing         data read outside any purpose
-    │   └── PassportRefused    a purpose that came from another process is not taken over
+    │   └── PassportRefused    a purpose that another process passed on is not accepted
     ├── SealedValue            a sealed value was used as if it were plain
     │   ├── SealedAttribute    an attribute of the plain value was asked for (also an AttributeError)
     │   └── TooFewSubjects     a figure would tell of single people
@@ -34,8 +34,12 @@
         ├── RetentionViolation
         └── RevisionViolation
 
-Exceptions carry their facts as attributes and build their message only when it is read: a denial that is caught
-and handled costs no text. No message holds a personal value.
+`FlowViolation`, `PurposeViolation` and its subclasses are defined in `purposeguard.policy.violations`, because their
+messages need labels and decisions. Some adapters define further subclasses.
+
+Exceptions carry their facts as attributes and build their message only when it is read: a denial that is caught and
+handled costs no text. No message holds a personal value. The numbers of rules are those of
+docs/reference/decision-rules.md.
 """
 
 from __future__ import annotations
@@ -206,16 +210,20 @@ class UnknownTerm(PurposeGuardError, LookupError):
     @property
     def given(self) -> object:
         """The id that was looked up, or a description of its kind if it may be personal data."""
-        return self._given if isinstance(self._given, type) or _is_union(self._given) else self._formatted[1:-1]
+        return self._given if isinstance(self._given, type) or _is_union(self._given) else self._shown_id
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
         """The id, in the form that the message shows, and the reason why it is unknown."""
-        return ShowableText(self._formatted[1:-1]), self.why
+        return ShowableText(self._shown_id), self.why
 
     @property
     def _formatted(self) -> str:
         return format_id(self._given, self.suggestions)
+
+    @property
+    def _shown_id(self) -> str:
+        return self._formatted[1:-1]  # without the backticks
 
     def __str__(self) -> str:
         text = f"unknown {self.kind} {self._formatted}"
@@ -226,7 +234,7 @@ class UnknownTerm(PurposeGuardError, LookupError):
         return escape_controls(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_unknown_term, (type(self), self._formatted[1:-1], self.why, self.suggestions)
+        return _restore_unknown_term, (type(self), self._shown_id, self.why, self.suggestions)
 
 
 class UnknownSource(UnknownTerm):
@@ -266,7 +274,7 @@ class UnknownOperation(UnknownSource):
 
 
 class UnlabelledData(PurposeGuardError):
-    """A check named no sources. An empty label permits nothing (rule 4)."""
+    """Data carries no tag, or contradictory ones, so nothing says what it may be used for (rule 4)."""
 
 
 class PurposeMissing(PurposeGuardError):

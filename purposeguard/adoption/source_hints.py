@@ -170,29 +170,33 @@ class SourceHints:
         """
         scores: dict[type[Source], float] = defaultdict(float)
         shared_words: dict[type[Source], list[str]] = defaultdict(list)
-        shared_topics: dict[type[Source], list[str]] = defaultdict(list)
+        related_words: dict[type[Source], list[str]] = defaultdict(list)
         sources_of_kind = self._sources_by_kind.get(kind, []) if kind is not None else []
         # The words for a kind count where a title names the kind: the address of `ip_address` is no home address.
-        of_kind = frozenset() if kind is None else list_words_of(kind) - _list_words(class_name)
+        kind_words = frozenset() if kind is None else list_words_of(kind) - _list_words(class_name)
         words = sorted(_list_words(class_name, field_name))
         for word in words:
             sources = self._sources_by_word.get(word, [])
             for source in sources:
-                if word not in of_kind or source in sources_of_kind:
+                if word not in kind_words or source in sources_of_kind:
+                    # A word that few sources have in common counts more.
                     scores[source] += 1 / len(sources)
                     shared_words[source].append(word)
         for topic, weights in self._sources_by_topic.items():
-            of_topic = [word for word in words if word in topic and word not in of_kind]
-            for source, weight in weights.items() if of_topic else ():
+            topic_words = [word for word in words if word in topic and word not in kind_words]
+            if not topic_words:
+                continue
+            for source, weight in weights.items():
+                # A topic adds nothing where a word of it was counted above.
                 if not topic.intersection(shared_words[source]):
                     scores[source] += weight / len(weights)
-                    shared_topics[source] += of_topic
+                    related_words[source] += topic_words
         for source in sources_of_kind:
             scores[source] += 1 / len(sources_of_kind)
         hints: list[SourceHint] = []
         for source, score in scores.items():
             shared_kind = kind if source in sources_of_kind else None
-            hint = SourceHint(source, score, tuple(shared_words[source]), shared_kind, tuple(shared_topics[source]))
+            hint = SourceHint(source, score, tuple(shared_words[source]), shared_kind, tuple(related_words[source]))
             hints.append(hint)
         return sorted(hints, key=lambda hint: -hint.score)
 

@@ -20,6 +20,10 @@ with Needs(__name__, "sentry"):
     from sentry_sdk.transport import Transport
 
 _NAME: Final = "purposeguard-probe-7f3a"
+"""The personal value of the probe, which must not be found in the data sent."""
+
+_SIGNS: Final = ("ProbeError", "probe-breadcrumb", "probe-record", "probe-log", "probe-metric", "probe-transaction")
+"""Texts that must be found in the data sent: one for each kind of data."""
 
 
 @dataclasses.dataclass
@@ -51,9 +55,15 @@ class ProbeError(Exception):
 
 
 def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Raise RuntimeError if a value passes the hooks of the options that `masking` makes.
+    """Send a probe through the SDK with the hooks that mask, and check what would leave the process.
 
-    Each way to the SDK is taken with a value that only one of its hooks would mask.
+    The probe takes each way into the SDK, with a value that one hook alone masks. So each hook is checked by itself.
+
+    Args:
+        masking: Returns the options of `sentry_sdk.init` that it gets, with the hooks.
+
+    Raises:
+        RuntimeError: A value was not masked, or a part of the probe was not sent.
     """
     # Each new LoggingIntegration changes this attribute of the class, so it is restored below.
     captures_logs = vars(LoggingIntegration).get("capture_sentry_logs")
@@ -85,17 +95,14 @@ def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     text = "\n".join(transport.sent)
     if _NAME not in text and all(sign in text for sign in _SIGNS):
         return
-    fault = "sends values past the hooks that mask" if _NAME in text else "does not send all that was masked"
+    fault = "sends values past the hooks that mask" if _NAME in text else "drops some of what the hooks masked"
     raise RuntimeError(
         f"sentry-sdk {sentry_sdk.VERSION} {fault}: use a version that this release of purposeguard was tested with"
     )
 
 
-_SIGNS: Final = ("ProbeError", "probe-breadcrumb", "probe-record", "probe-log", "probe-metric", "probe-transaction")
-"""Texts that must be found in the data sent."""
-
-
 def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
+    """Send data of each kind about a person: breadcrumb, log records, event, log, metric, transaction and span."""
     text = f"probe_name={person.probe_name} probe_kind={person.probe_kind}"
     log = logging.Logger("purposeguard-probe")  # noqa: LOG001  # No handler of the application must get its records.
     log.addHandler(logging.NullHandler())

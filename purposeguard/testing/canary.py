@@ -30,7 +30,14 @@ from purposeguard.testing._blocks import judging
 from purposeguard.testing._runs import Waiting, make_opening_use
 from purposeguard.testing._shown import error_parts, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
-from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable, nothing_marked, unrecognisable
+from purposeguard.testing.failures import (
+    Escape,
+    Leaked,
+    NothingToProve,
+    Unrecognisable,
+    describe_nothing_marked,
+    describe_unrecognizable,
+)
 from purposeguard.testing.interference import check_known
 from purposeguard.testing.traces import Haystack
 from purposeguard.testing.values import CanaryMark, Markers
@@ -203,9 +210,9 @@ class Canaries:
         unseen = dict.fromkeys(mark.field for mark in forbidden if not mark.recognisable)
         unproven = exclude(unseen, proven)
         if unproven:
-            raise Unrecognisable(unrecognisable(unproven))
+            raise Unrecognisable(describe_unrecognizable(unproven))
         if len(unseen) == len({mark.field for mark in forbidden}):
-            raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
+            raise NothingToProve(describe_nothing_marked(self._decision, forbidden, self.marks))
 
 
 _BLOCKS: Final = itertools.count()

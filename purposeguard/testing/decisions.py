@@ -29,22 +29,26 @@ _SHOWN: Final = 12
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decided:
-    """One decision that a guard made.
-
-    `used`: data was to be used, and not only asked about (`allows`, `explain`, a sealed field left in a copy).
-    `denied` are the sources that may not serve the purpose. `activity` is the activity by its name, None where a guard
-    was asked and no use; `function` the access function and `field` the field that it was about, where that is known.
-    """
+    """One decision that a guard made."""
 
     sources: Label
+    """The sources of the data."""
     purpose: type[Purpose] | Family
+    """The purpose or family."""
     channel: str | None
+    """The channel, if one was stated."""
     allowed: bool
+    """True if the use was allowed."""
     denied: tuple[type[Source], ...]
+    """The sources that may not serve the purpose."""
     activity: str | None
+    """The name of the activity; None if the guard itself was asked."""
     used: bool
+    """True if data was to be used; False for a question, such as `allows`, `explain` or a seal that a copy keeps."""
     function: str | None = None
+    """The access function that read the data, if it is known."""
     field: str | None = None
+    """The field of the data, if it is known."""
 
     def __str__(self) -> str:
         verdict = "may use" if self.allowed else "may not use"
@@ -125,9 +129,7 @@ def _decisions_text(decisions: list[Decided]) -> str:
 
 
 @judging
-def _describe_denial(
-    wanted: dict[str, str] | None, purpose: str | None, guard: Guard | None
-) -> Generator[list[Decided]]:
+def _expect_denial(wanted: dict[str, str] | None, purpose: str | None, guard: Guard | None) -> Generator[list[Decided]]:
     __tracebackhide__ = True
     capture = _Capture()
     error: BaseException | None = None
@@ -163,7 +165,7 @@ def _is_meant(
     denied: tuple[type[Source], ...],
     asked: type[Purpose] | Family,
 ) -> bool:
-    if purpose is not None and _fold_reads(purpose) not in _names(asked):
+    if purpose is not None and _fold_id(purpose) not in _names(asked):
         return False
     if wanted is None:
         return True
@@ -175,7 +177,7 @@ def _is_meant(
 
 
 @judging
-def _reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) -> Generator[list[Decided]]:
+def _expect_reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) -> Generator[list[Decided]]:
     __tracebackhide__ = True
     capture = _Capture()
     with watching(capture, guard):
@@ -188,15 +190,15 @@ def _reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) ->
                 used[source.clause] = _names(source)
     used_names = frozenset().union(*used.values())
     missing = [text for text, name in wanted.items() if name not in used_names]
-    beyond = [clause for clause, names in used.items() if names.isdisjoint(wanted.values())]
-    words = []
-    if beyond:
-        words.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
+    unexpected = [clause for clause, names in used.items() if names.isdisjoint(wanted.values())]
+    complaints: list[str] = []
+    if unexpected:
+        complaints.append(f"was read and is not expected: {', '.join(sorted(unexpected))}")
     if missing:
-        words.append(f"was not read: {', '.join(sorted(missing))}")
-    if words:
+        complaints.append(f"was not read: {', '.join(sorted(missing))}")
+    if complaints:
         where = f"activity {activity}: " if activity is not None else ""
-        raise AssertionError(f"{where}{'; '.join(words)}\n{_decisions_text(capture.decisions)}")
+        raise AssertionError(f"{where}{'; '.join(complaints)}\n{_decisions_text(capture.decisions)}")
 
 
 @overload
@@ -227,7 +229,7 @@ def assert_denied(
         TypeError: the call returned a coroutine: await it in a `with` block.
     """
     __tracebackhide__ = True
-    block = _describe_denial(_ids(sources), _purpose_id(purpose), guard)
+    block = _expect_denial(_ids(sources), _purpose_id(purpose), guard)
     if call is None:
         return block
     _run(block, call)
@@ -258,7 +260,7 @@ def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = 
         raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(expected)} arguments")
     __tracebackhide__ = True
     *call, sources = expected
-    block = _reads(_ids(sources) or {}, _activity_name(activity), guard)
+    block = _expect_reads(_ids(sources) or {}, _activity_name(activity), guard)
     return _run(block, call[0]) if call else block
 
 
@@ -279,7 +281,7 @@ def _ids(sources: object) -> dict[str, str] | None:
     if not isinstance(sources, Iterable):
         raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
     texts = map(_id_text, sources)
-    return {text: _fold_reads(text) for text in texts}
+    return {text: _fold_id(text) for text in texts}
 
 
 def _id_text(term: object) -> str:
@@ -305,11 +307,11 @@ def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
     """Return the names of a term, for comparison."""
     if isinstance(term, Family):
         members = " ".join(sorted(list_term_ids(term.members)))
-        return frozenset(map(_fold_reads, (term.name, term.slug, members)))
-    return frozenset(map(_fold_reads, (term.clause, term.slug, term.__name__)))
+        return frozenset(map(_fold_id, (term.name, term.slug, members)))
+    return frozenset(map(_fold_id, (term.clause, term.slug, term.__name__)))
 
 
-def _fold_reads(text: str) -> str:
+def _fold_id(text: str) -> str:
     return fold(text) or text
 
 

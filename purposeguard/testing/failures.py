@@ -81,16 +81,23 @@ def differences(before: RunOutcome, after: RunOutcome, *, ordered: bool) -> list
     """Return all differences: result, error, then effects in their order."""
     all_differences: list[Difference] = []
     if bool(before.error) is bool(after.error):
-        all_differences.extend(_of_lines(before.result, after.result, "result{}".format))
+        all_differences.extend(_compare_lines(before.result, after.result, "result{}".format))
     if before.error != after.error:
         all_differences.append(Difference("error", before.error, after.error))
-    all_differences.extend(_of_effects(before.effects, after.effects, ordered=ordered))
+    all_differences.extend(_compare_effects(before.effects, after.effects, ordered=ordered))
     return all_differences
 
 
-def _of_lines(before: Lines, after: Lines, named: Callable[[str], str]) -> Iterator[Difference]:
-    """Yield the texts that differ; of texts that lie elsewhere the first alone, since all that follow do."""
-    if list(map(_PLACE, before)) == list(map(_PLACE, after)):
+def _get_place(line: tuple[str, str]) -> str:
+    return line[0]
+
+
+def _compare_lines(before: Lines, after: Lines, named: Callable[[str], str]) -> Iterator[Difference]:
+    """Yield the differences between the texts of two runs.
+
+    If texts are at other places in the second run, yield only the first difference, since all that follow differ too.
+    """
+    if list(map(_get_place, before)) == list(map(_get_place, after)):
         for (name, own), (_, changed) in zip(before, after, strict=True):
             if own != changed:
                 yield Difference(named(name), own, changed)
@@ -104,22 +111,18 @@ def _of_lines(before: Lines, after: Lines, named: Callable[[str], str]) -> Itera
     yield Difference(f"{named('')} (the same, in another order)", _list_places(before), _list_places(after))
 
 
-_PLACE: Final = operator.itemgetter(0)
-"""Returns the place of a line."""
-
-
 def _list_places(lines: Lines) -> str:
-    return ", ".join(filter(None, map(_PLACE, lines)))
+    return ", ".join(filter(None, map(_get_place, lines)))
 
 
-def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordered: bool) -> Iterator[Difference]:
+def _compare_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordered: bool) -> Iterator[Difference]:
     if before == after:
         return
     fewer = collections.Counter(before) - collections.Counter(after)
     more = collections.Counter(after) - collections.Counter(before)
     if not fewer and not more:
         if ordered:
-            yield _of_order(before, after)
+            yield _compare_order(before, after)
         return
     mine = intersect(before, fewer)
     others = intersect(after, more)
@@ -130,7 +133,7 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
     for what, first, last, start, end in matcher.get_opcodes():
         if what == "equal":
             for effect, other in zip(mine[first:last], others[start:end], strict=True):
-                yield from _of_lines(effect.parts, other.parts, functools.partial(_part, effect.title))
+                yield from _compare_lines(effect.parts, other.parts, functools.partial(_part, effect.title))
             continue
         for effect in mine[first:last]:
             yield Difference(effect.title, _summary(effect), None)
@@ -138,7 +141,7 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
             yield Difference(effect.title, None, _summary(effect))
 
 
-def _of_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Difference:
+def _compare_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Difference:
     """Return the first difference of two runs that have the same effects in another order."""
     for number, (own, changed) in enumerate(zip(before, after, strict=True), 1):
         if own != changed:
@@ -186,20 +189,20 @@ _UNNAMED: Final = "a field that may not be used makes a difference"
 """The message while hypothesis shrinks, which is not shown."""
 
 
-def _interference_text(
-    leak: Interference,
+def _describe_interference(
+    error: Interference,
     decision: Decision,
     fields: Sequence[tuple[FieldPlaces, str]],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
     activity: str,
 ) -> str:
-    names = quote_names(leak.fields)
+    names = quote_names(error.fields)
     verb = "make" if len(names) > 1 else "makes"
     head = f"{decision.headline}, but {join_words(names)} {verb} a difference"
-    head += " (only together)" if leak.together else ""
-    first, *others = leak.differences
-    runs = list(zip(_run_heads(fields, values, leak.remembered), first.texts(), strict=True))
-    if not leak.remembered:
+    head += " (only together)" if error.together else ""
+    first, *others = error.differences
+    runs = list(zip(_run_heads(fields, values, error.remembered), first.texts(), strict=True))
+    if not error.remembered:
         runs.sort(key=_plainer)
     lines = [f"{head} to {activity}", ""]
     lines += map("  {0[0]}   {0[1]}".format, runs)
@@ -207,7 +210,7 @@ def _interference_text(
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
-    return escape_controls("\n".join([*lines, "", *_advice(decision, names, remembered=leak.remembered)]))
+    return escape_controls("\n".join([*lines, "", *_advice(decision, names, remembered=error.remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -246,7 +249,7 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
     return [f"  {what}"]
 
 
-def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[str]) -> str:
+def _describe_nondeterminism(differences: Sequence[Difference], pins: Collection[str]) -> str:
     head = "two runs with the very same values differ, so it cannot be told what makes a difference"
     if not differences:
         return head
@@ -273,7 +276,7 @@ def note_expected_error(error: BaseException) -> str:
     return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
 
 
-def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
+def describe_nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
     """Return the text of a NothingToProve."""
     if not models:
         return escape_controls(
@@ -291,7 +294,7 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
     )
 
 
-def _find_leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
+def _describe_leak(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
     fields = quote_names(_list_fields(map(operator.attrgetter("mark"), escapes)))
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(map(operator.attrgetter("headline"), decisions)))
@@ -305,13 +308,13 @@ def _find_leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) 
     return escape_controls("\n".join([*lines, "", *_advice(decision, fields, remembered=False)]))
 
 
-def nothing_marked(
+def describe_nothing_marked(
     decide: Callable[[Label], Decision], forbidden: Sequence[CanaryMark], marks: Sequence[CanaryMark]
 ) -> str:
     """Return the message if no forbidden mark is recognisable."""
     name = format_term(decide(Label(NotPersonal)).purpose)
     if forbidden:
-        return unrecognisable(_list_fields(forbidden))
+        return describe_unrecognizable(_list_fields(forbidden))
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
     fields = join_words(quote_names(_list_fields(marks)))
@@ -326,7 +329,7 @@ def _list_fields(marks: Iterable[CanaryMark]) -> list[str]:
     return list(dict.fromkeys(map(operator.attrgetter("field"), marks)))
 
 
-def unrecognisable(fields: Sequence[str]) -> str:
+def describe_unrecognizable(fields: Sequence[str]) -> str:
     """Return the message on fields whose values canaries cannot recognise."""
     names = join_words(quote_names(fields))
     listed = ", ".join(map('"{}"'.format, fields))
@@ -337,7 +340,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
     )
 
 
-def nothing_drawn(test: Callable[..., Any]) -> str:
+def describe_nothing_drawn(test: Callable[..., Any]) -> str:
     """Return the message if a test draws nothing."""
     parameters = ", ".join(inspect.signature(test).parameters)
     return escape_controls(
@@ -373,7 +376,7 @@ class Interference(AssertionError):
         self.decision = decide(Label.join(*labels.values())) if labels else None
         text = _UNNAMED
         if self.decision is not None:
-            text = _interference_text(self, self.decision, fields, values, activity)
+            text = _describe_interference(self, self.decision, fields, values, activity)
         super().__init__(text)
 
 
@@ -385,7 +388,7 @@ class Nondeterministic(AssertionError):
 
     def __init__(self, first: RunOutcome, other: RunOutcome, *, ordered: bool, pins: Collection[str]) -> None:
         self.differences: tuple[Difference, ...] = tuple(differences(first, other, ordered=ordered))
-        super().__init__(_nondeterministic_text(self.differences, pins))
+        super().__init__(_describe_nondeterminism(self.differences, pins))
 
 
 class NothingToProve(ValueError):
@@ -425,7 +428,7 @@ class Leaked(AssertionError):
         self.escapes = tuple(escapes)
         self.decisions = tuple(decisions)
         self.fields = tuple(_list_fields(map(operator.attrgetter("mark"), escapes)))
-        super().__init__(_find_leaked_text(self.escapes, self.decisions))
+        super().__init__(_describe_leak(self.escapes, self.decisions))
 
 
 for _cls in (Interference, Nondeterministic, NothingToProve, Escape, Leaked, Unrecognisable):

@@ -32,7 +32,7 @@ from purposeguard.testing._examples import Errors, Example, ExampleQuestion, Sta
 from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing._runs import PINS, RunConduct
 from purposeguard.testing.effects import KINDS, install_watchers
-from purposeguard.testing.failures import NothingToProve, nothing_drawn, nothing_to_prove
+from purposeguard.testing.failures import NothingToProve, describe_nothing_drawn, describe_nothing_to_prove
 from purposeguard.testing.strategies import instances
 
 with Needs(__name__, "hypothesis"):
@@ -111,7 +111,7 @@ class _Noninterference:
                 drawn[name] = instances(annotation)
         drawn |= self.strategies
         if not drawn:
-            raise TypeError(nothing_drawn(test))
+            raise TypeError(describe_nothing_drawn(test))
         wrapper = make_prover(test, annotations, drawn=frozenset(drawn)).wrapper()
         return given(**drawn)(_suppress_explanation(wrapper))
 
@@ -217,7 +217,7 @@ class _Prover:
                 if forbidden:
                     fields.append(FieldPlaces(name, model, forbidden))
         if not fields and (models or not any(map(_may_hold_models, kwargs.values()))):
-            raise NothingToProve(nothing_to_prove(self.asked.decision, models))
+            raise NothingToProve(describe_nothing_to_prove(self.asked.decision, models))
         return fields
 
 

@@ -25,6 +25,21 @@ from purposeguard.values.tagging import sources_of
 with Needs(__name__, "hypothesis"):
     from hypothesis import strategies as st
 
+__all__ = [
+    "Question",
+    "channels",
+    "families",
+    "instances",
+    "labels",
+    "purposes",
+    "questions",
+    "sealed",
+    "sources",
+    "twins",
+    "uses",
+    "value_strategy",
+]
+
 Asked = type[Purpose] | Family
 """A purpose or a family."""
 
@@ -48,21 +63,6 @@ def declarable(guard: Guard) -> list[tuple[str, str | None]]:
         ways += [(name_of(term), channel) for channel in (*unstated, *table.list_admitted_channels(term))]
     return ways
 
-
-__all__ = [
-    "Question",
-    "channels",
-    "families",
-    "instances",
-    "labels",
-    "purposes",
-    "questions",
-    "sealed",
-    "sources",
-    "twins",
-    "uses",
-    "value_strategy",
-]
 
 T = TypeVar("T")
 
@@ -92,11 +92,15 @@ def channels(notice: Notice) -> st.SearchStrategy[str | None]:
 def labels(
     notice: Notice, purpose: object = None, *, channel: str | None = None, most: int = 4
 ) -> st.SearchStrategy[Label]:
-    """Return a strategy for labels of up to `most` sources.
+    """Return a strategy for labels at the border between allowed and denied.
 
-    The labels are allowed for the purpose, denied, or denied because of one source.
+    Some labels are allowed for the purpose, some are denied because of one source alone, and some have any sources.
 
-    Without a `purpose` (an id, a class, a family), each label is drawn for another one.
+    Args:
+        notice: The notice.
+        purpose: The purpose: an id, a class or a family. By default, each label is drawn for another one.
+        channel: The channel, if any.
+        most: The greatest number of sources in a label.
 
     Raises:
         UnknownPurpose: the notice has no such purpose.
@@ -156,7 +160,7 @@ def uses(draw: st.DrawFn, guard: Guard) -> Block[Any]:
 
     Use it as `with data.draw(uses(guard)) as use: …`.
 
-    A purpose that names its channels and nothing else comes with one of these (rule 7).
+    A purpose whose list of channels is closed is stated with one of them (rule 7).
 
     Raises:
         ValueError: none can be declared, when one is drawn.

@@ -254,9 +254,19 @@ class FieldWithholder(ValueWalk):
         denied: Mapping[str, Decision],
         sealed: Mapping[str, Decision],
     ) -> Any:
-        """Copy a row with its visible fields, and with the parts of its computed fields that may be used."""
-        undecided = self._find_undecided_fields(plan, around, path) if plan.computed else {}
-        undecided = {name: member for name, member in undecided.items() if name not in denied}
+        """Copy a row with its visible fields, and with the parts of its computed fields that may be used.
+
+        Args:
+            row: The row.
+            plan: The plan of its class.
+            path: The path of the row.
+            around: The contexts of the row.
+            visible: The values of the fields that the copy has, by name.
+            denied: The fields whose labels may not be used, each with the denial. Computed fields may be among them.
+            sealed: The fields that hold a sealed value that may not be opened, each with the denial.
+        """
+        candidates = self._find_undecided_fields(plan, around, path) if plan.computed else {}
+        undecided = {name: member for name, member in candidates.items() if name not in denied}
         cls = self._get_copy_class(row, plan, around, denied, sealed, frozenset(undecided))
         copied = fill(cls, visible, extra_state(row))
         if not undecided:
@@ -267,7 +277,7 @@ class FieldWithholder(ValueWalk):
         unpinned: set[str] = set()
         for name, member in undecided.items():
             where = f"{path}.{name}" if path else name
-            outcome = self._pin(copied, (name, member), self._computer(copied, row, plan, name), where, around)
+            outcome = self._pin(copied, (name, member), self._make_computer(copied, row, plan, name), where, around)
             if isinstance(outcome, Decision):
                 denied_computed[name] = outcome
             elif outcome is NOT_PINNED:
@@ -306,7 +316,7 @@ class FieldWithholder(ValueWalk):
             denial = self._denial_of(member, around, path)
         return denial if denial is not None or member.may_give_anything else NOT_PINNED
 
-    def _computer(self, copied: Any, row: Any, plan: ValuePlan, name: str) -> Callable[[], Any]:
+    def _make_computer(self, copied: Any, row: Any, plan: ValuePlan, name: str) -> Callable[[], Any]:
         """Return a function that computes a field from the visible fields of a copy.
 
         It raises PurposeViolation if a withheld field is needed.

@@ -55,12 +55,17 @@ def purpose(
 def make_decorator(guard: Guard, block: Block[Any], place: Site | None = None) -> Callable[[F], F]:
     """Return a decorator for views that enters the purpose of a block.
 
+    A `TemplateResponse` is rendered, and a `StreamingHttpResponse` is iterated, for the purpose too.
+
     Args:
         guard: The guard of the block.
         block: The block.
         place: Where the activity is declared. By default it is where the view is defined.
+
+    Raises:
+        TypeError: The decorated object is a class. It is raised when the decorator is applied.
     """
-    runs: dict[Site, tuple[Call, Call]] = {}
+    runners_by_site: dict[Site, tuple[Call, Call]] = {}
 
     def decorate(view: F) -> F:
         if isinstance(view, type):
@@ -69,20 +74,20 @@ def make_decorator(guard: Guard, block: Block[Any], place: Site | None = None) -
                 '`@method_decorator(purpose(…), name="dispatch")`'
             )
         site = place or Site.of(view)
-        if site not in runs:  # `method_decorator` decorates anew at each request.
-            runs[site] = (
+        if site not in runners_by_site:  # `method_decorator` decorates anew at each request.
+            runners_by_site[site] = (
                 block.wrap_function(_call, site),
                 block.wrap_function(functools.partial(_await, guard), site),
             )
-        run, run_async = runs[site]
+        runner, async_runner = runners_by_site[site]
 
         @functools.wraps(view)
         def answer(*args: Any, **kwargs: Any) -> Any:
-            return _wrap_deferred_response(run(view, *args, **kwargs), run, run_async)
+            return _wrap_deferred_response(runner(view, *args, **kwargs), runner, async_runner)
 
         @functools.wraps(view)
         async def answer_async(*args: Any, **kwargs: Any) -> Any:
-            return _wrap_deferred_response(await run_async(view, *args, **kwargs), run, run_async)
+            return _wrap_deferred_response(await async_runner(view, *args, **kwargs), runner, async_runner)
 
         wrapper: Any = answer_async if iscoroutinefunction(view) else answer  # pyright: ignore[reportDeprecated]  # It also sees marked functions.
         setattr(wrapper, BLOCK, block)
@@ -134,31 +139,36 @@ def load_guard_from_settings() -> Guard:
 
 
 def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:
+    # This function is wrapped instead of the view, because the same purpose also renders or iterates its responses.
     return fn(*args, **kwargs)
 
 
 async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+    """Await the result of a coroutine function, without blocking the event loop by questions to governance.
+
+    What Django runs in threads meanwhile, such as queries, has the current purpose too.
+    """
     await settled(guard.engine)
     with hopping(guard):
         async with off_loop(guard.engine):
             return await fn(*args, **kwargs)
 
 
-def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
+def _wrap_deferred_response(response: Any, runner: Call, async_runner: Call) -> Any:
     """Make a response that is rendered or streamed after the view has returned run for the same purpose."""
-    streamed: Any = response
+    streamed: Any = response  # Type checkers know no attributes of a response that `holds_stream` approves.
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         render = response.render
 
         def render_for_purpose() -> Any:
             vars(response).pop("render", None)  # A cache pickles the response once it is rendered.
-            return run(render)
+            return runner(render)
 
         response.render = render_for_purpose
     elif holds_stream(response):
         content = streamed.streaming_content
         streamed.streaming_content = (
-            _iter_parts_async(content, run_async) if streamed.is_async else _iter_parts(content, run)
+            _iter_parts_async(content, async_runner) if streamed.is_async else _iter_parts(content, runner)
         )
     return response
 
@@ -168,13 +178,13 @@ def holds_stream(response: object) -> bool:
     return isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None
 
 
-def _iter_parts(content: Any, run: Call) -> Iterator[Any]:
-    parts = run(iter, content)
-    while (part := run(next, parts, _END)) is not _END:
+def _iter_parts(content: Any, runner: Call) -> Iterator[Any]:
+    parts = runner(iter, content)
+    while (part := runner(next, parts, _END)) is not _END:
         yield part
 
 
-async def _iter_parts_async(content: Any, run_async: Call) -> AsyncIterator[Any]:
+async def _iter_parts_async(content: Any, async_runner: Call) -> AsyncIterator[Any]:
     parts = aiter(content)
-    while (part := await run_async(anext, parts, _END)) is not _END:
+    while (part := await async_runner(anext, parts, _END)) is not _END:
         yield part
