@@ -30,6 +30,7 @@ class Candidate(NamedTuple):
         by_consent: True if the use is permitted only for subjects who gave their consent.
         breadth: The number of sources that may serve the purpose.
         similarity: The share of the words of the purpose that occur in the name of the entry point, from 0 to 1.
+        stated: The number of entry points for which the purpose is stated.
         fits: The number of entry points that the purpose permits what they read.
     """
 
@@ -38,6 +39,7 @@ class Candidate(NamedTuple):
     by_consent: bool
     breadth: int
     similarity: float
+    stated: int
     fits: int
 
 
@@ -61,9 +63,9 @@ class Proposal:
 def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) -> list[Proposal]:
     """Propose purposes for each entry point without one. Those that no purpose permits come first.
 
-    An application serves few purposes, so a purpose that permits what more of its entry points read is the better
-    proposal, and among equals the narrower one. Nothing is proposed for an entry point all of whose statements could
-    not be analyzed.
+    An application serves few purposes, so a purpose that is stated for more of its entry points is the better proposal,
+    then one that permits what more of them read, and among equals the narrower one. Nothing is proposed for an entry
+    point all of whose statements could not be analyzed.
 
     Args:
         summary: The evidence.
@@ -92,6 +94,7 @@ class _Proposer:
             read: The sources that each entry point reads.
         """
         self._guard = guard
+        self._stated = Counter(stated.values())
         self._purposes_by_beginning: dict[str, set[str]] = {}
         for name, stated_purpose in stated.items():
             self._purposes_by_beginning.setdefault(_get_beginning(name), set()).add(stated_purpose)
@@ -117,15 +120,14 @@ class _Proposer:
         for (purpose, channel), by_consent in self._find_permitting(sources).items():
             option = purpose, channel
             similarity = _measure_similarity(words, purpose)
-            candidate = Candidate(
-                purpose.clause, channel, by_consent, self._breadths[option], similarity, self._fits[option]
-            )
-            candidates.append(candidate)
+            breadth, stated, fits = self._breadths[option], self._stated[purpose.clause], self._fits[option]
+            candidates.append(Candidate(purpose.clause, channel, by_consent, breadth, similarity, stated, fits))
         candidates.sort(
             key=lambda candidate: (
                 candidate.by_consent,
                 candidate.purpose not in neighbors,
                 -candidate.similarity,
+                -candidate.stated,
                 -candidate.fits,
                 candidate.breadth,
                 candidate.channel is not None,

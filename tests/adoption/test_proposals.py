@@ -104,6 +104,16 @@ def test_a_purpose_that_permits_more_of_the_entry_points_is_proposed_before_a_na
     assert (among_others.candidates[0].fits, alone.candidates[0].fits) == (3, 1)
 
 
+def test_a_purpose_that_is_stated_for_more_entry_points_is_proposed_before_others() -> None:
+    rows = [make_row(entry_point=name, sources="1.1(a)") for name in ("GET /x", "GET /y", "GET /z")]
+    stated = {"GET /x": "1.2(2)②", "GET /w": "1.2(1)①"}
+    before = propose_purposes(summarize(rows[1:], GUARD), GUARD, {})
+    after = propose_purposes(summarize(rows[1:], GUARD), GUARD, {**stated, "GET /v": "1.2(2)②"})
+    assert "1.2(2)②" in {candidate.purpose for candidate in before[0].candidates[1:]}
+    assert [proposal.candidates[0].purpose for proposal in after] == ["1.2(2)②", "1.2(2)②"]
+    assert [proposal.candidates[0].stated for proposal in after] == [2, 2]
+
+
 SOURCES = list_term_ids(tm.NOTICE.sources)
 
 

@@ -91,7 +91,10 @@ class Adoption:
         guard = Guard(project.notice, tags=project.tags)
         rows = EvidenceFile(self._checkout.evidence).load()
         summary = summarize(rows, guard)
-        return measure_proposals(propose_purposes(summary, guard, {}), self._checkout.true_purposes, rows)
+        truth = self._checkout.true_purposes
+        proposals = propose_purposes(summary, guard, {})
+        stated = state_one_purpose(proposals, truth, rows)
+        return measure_proposals(proposals, propose_purposes(summary, guard, stated), truth, rows)
 
     def measure_scan(self) -> ScanFigures:
         """Compare the proposals of `adopt scan` with the true tags."""
@@ -192,6 +195,8 @@ class ProposalFigures(NamedTuple):
     """Those whose first proposal is true."""
     any: int
     """Those of whose proposals one is true."""
+    first_of_others: int
+    """Those whose first proposal is true after the purpose of the most frequent entry point was stated."""
     constant: int
     """Those for which the most frequent true purpose is true."""
     needless: int
@@ -202,10 +207,33 @@ class ProposalFigures(NamedTuple):
     """The most frequent descriptions of what was not resolved at entry points."""
 
 
+def state_one_purpose(
+    proposals: Iterable[Proposal], truth: Mapping[str, str], rows: Iterable[EvidenceRow]
+) -> dict[str, str]:
+    """Return the true purpose of the most frequent entry point that has a proposal and needs personal data."""
+    times: Counter[str] = Counter()
+    for row in rows:
+        times[row.key.entry_point] += row.times
+    purposes: dict[str, str] = {}
+    for proposal in proposals:
+        purpose = find_true_purpose(truth, proposal.entry_point)
+        if purpose is not None and purpose != NONE:
+            purposes[proposal.entry_point] = purpose
+    chosen = max(purposes, key=lambda name: (times[name], name))
+    return {chosen: purposes[chosen]}
+
+
 def measure_proposals(
-    proposals: Iterable[Proposal], truth: Mapping[str, str], rows: Sequence[EvidenceRow]
+    proposals: Iterable[Proposal], later: Iterable[Proposal], truth: Mapping[str, str], rows: Sequence[EvidenceRow]
 ) -> ProposalFigures:
-    """Return the figures of proposals that were made from evidence."""
+    """Return the figures of proposals that were made from evidence.
+
+    Args:
+        proposals: The proposals without any stated purpose.
+        later: The proposals after one purpose was stated.
+        truth: The true purposes.
+        rows: The evidence.
+    """
     constant = Counter(purpose for purpose in truth.values() if purpose != NONE).most_common(1)[0][0]
     counts: Counter[str] = Counter()
     for proposal in proposals:
@@ -218,6 +246,9 @@ def measure_proposals(
         counts["any"] += purpose in purposes
         counts["constant"] += purpose == constant
         counts["needless"] += purpose == NONE
+    for proposal in later:
+        purposes = [candidate.purpose for candidate in proposal.candidates]
+        counts["later"] += purposes[:1] == [find_true_purpose(truth, proposal.entry_point)]
     reasons: Counter[str] = Counter()
     for row in rows:
         if row.key.entry_point:
@@ -230,6 +261,7 @@ def measure_proposals(
         counts["proposed"],
         counts["first"],
         counts["any"],
+        counts["later"],
         counts["constant"],
         counts["needless"],
         reasons.total() / max(counts["events"], 1),
@@ -284,6 +316,7 @@ def adopt(app: App, folder: Path) -> tuple[dict[str, str], list[str]]:
         "with a proposal": str(proposals.proposed),
         "first right": format_percent(proposals.first, proposals.proposed),
         "any right": format_percent(proposals.any, proposals.proposed),
+        "first right of the others, one stated": format_percent(proposals.first_of_others, proposals.proposed - 1),
         "constant answer": format_percent(proposals.constant, proposals.proposed),
         "unresolved": format_percent(proposals.unresolved),
         "changed application lines": str(count_changed_lines(folder)),
