@@ -239,7 +239,7 @@ def test_counts_wait_while_the_file_is_locked(
     other.close()
     assert evidence.flush()
     assert [row.times for row in store.load()] == [2]
-    assert [record.message.partition(":")[0] for record in caplog.records] == [
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "evidence cannot be written now, it is kept and written later"
     ]
 
@@ -251,7 +251,7 @@ def test_counting_stops_when_too_many_counters_wait(store: EvidenceFile, caplog:
         for number in range(10):
             with EntryPoint.job(str(number)):
                 guard.check(tm.Registration, tm.RenewalGuidance)
-    assert [record.message for record in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         "evidence is not collected any more: 3 counters wait for their store"
     ]
     evidence.close()
