@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from purposeguard.project.editing import TomlEditor
+
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
 NONE: Final = "none"
@@ -46,6 +48,8 @@ class App(NamedTuple):
         prepare: Commands for its Python that run in each folder before its tests.
         files: Further files that its tests need, by their paths in each folder.
         in_packages: The same, by their paths in site-packages.
+        enforced_tags: The sources that columns get when they are enforced, by header and column: what a statement
+            writes that chooses its rows by a personal column, and tables that only tests define.
     """
 
     name: str
@@ -57,6 +61,7 @@ class App(NamedTuple):
     prepare: tuple[tuple[str, ...], ...] = ()
     files: Mapping[str, str] = {}
     in_packages: Mapping[str, str] = {}
+    enforced_tags: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {}
 
 
 NEED_DNS: Final = (
@@ -90,6 +95,8 @@ SIMPLE_MODULES: Final = (
     *("feature_flags.models", "file_storage.models", "permissions.models", "sharing.models"),
     *("simple_module_db.leases", "simple_module_db.stored_settings"),
 )
+
+PAGE_OF_TESTS: Final = dict.fromkeys(("id", "title", "tenant_id"), "not-personal")
 
 APPS: Final = (
     App(
@@ -125,6 +132,16 @@ APPS: Final = (
         "1.2(2)①",
         options=("-o", "asyncio_mode=auto"),
         files={"templates/index.html": TEMPLATE},
+        enforced_tags={
+            "users.models.user.User": dict.fromkeys(
+                ("updated_at", "failed_login_count", "last_failed_login_at", "locked_until"), ("1.1(a)", "1.1(b)")
+            ),
+            "api_tokens.models.ApiToken": {"updated_at": "1.1(b)"},
+            "tenants.models.Membership": {"updated_at": "1.1(a)"},
+            "table subdom_page": PAGE_OF_TESTS,
+            "table fwdhost_page": PAGE_OF_TESTS,
+            "table tenantse2e_note": dict.fromkeys(("id", "body", "tenant_id"), "not-personal"),
+        },
     ),
     App(
         "ephios",
@@ -133,6 +150,7 @@ APPS: Final = (
         ("ephios.settings",),
         "1.2(2)①",
         prepare=(("manage.py", "build"),),
+        enforced_tags={"django.contrib.sessions.models.Session": {"session_data": ("1.1", "1.1(b)")}},
     ),
 )
 
@@ -281,10 +299,18 @@ class Checkout:
         """Write `tags.toml` with the true sources.
 
         Args:
-            decided: True to give undecided fields a source. They are refused when they are enforced.
+            decided: True to give undecided fields a source, which are refused when they are enforced, and to add what
+                else enforcement needs.
         """
-        text = self.true_tags.replace(f'"{UNDECIDED}"', f'"{DECIDED}"') if decided else self.true_tags
-        (self.privacy / "tags.toml").write_text(text, "utf-8")
+        path = self.privacy / "tags.toml"
+        path.write_text(
+            self.true_tags.replace(f'"{UNDECIDED}"', f'"{DECIDED}"') if decided else self.true_tags, "utf-8"
+        )
+        if decided:
+            editor = TomlEditor(path)
+            for header, columns in self.app.enforced_tags.items():
+                editor.set_entry(header, columns)
+            editor.save()
 
     def write_purposes(self, purposes: Mapping[str, str]) -> None:
         """Write `purposes.toml` with the purposes of entry points, and those that their tests need.
