@@ -243,10 +243,12 @@ async def test_a_denial_that_is_only_observed_and_cannot_be_recorded_is_logged_o
         return [message for message in caplog.messages if "only observed cannot be recorded" in message]
 
     with hold_ledger(governance):
+        governance.store.timeout = 0.5
         async with governance.off_loop():
             assert observe() == 3
         assert await asyncio.to_thread(observe) == 3
         await asyncio.to_thread(until, lambda: bool(lost()))
+        governance.store.timeout = PATIENCE
     assert len(lost()) == 1
     async with governance.off_loop():
         observe()
