@@ -151,7 +151,8 @@ dist: $(DEV) $(VENV)-dist/.dist ## wheel, sdist and SBOM in dist, reproducible; 
 CORE_TESTS = tests/unit tests/project tests/bypass tests/properties tests/differential tests/concurrency
 # Without what runs no branch of the core that they leave: thousands of generated cases, and the locks. `test-all` has it.
 BEYOND     = tests/differential/test_circumstances.py tests/differential/test_comparison.py \
-             tests/differential/test_comparison_of_facts.py tests/differential/test_reference.py tests/unit/test_locks.py
+             tests/differential/test_comparison_of_facts.py tests/differential/test_reference.py tests/unit/test_locks.py \
+             tests/properties/test_announced.py tests/properties/test_reload.py tests/properties/test_third_parties.py
 # In an environment by its stamp; the gate names that of the lowest versions, which the core is to be tested with, too.
 COVERED    = $(DEV)
 coverage: $(COVERED) ## the tests of the core, and every branch of it run by them
