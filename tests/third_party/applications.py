@@ -150,7 +150,9 @@ APPS: Final = (
         ("ephios.settings",),
         "1.2(2)①",
         prepare=(("manage.py", "build"),),
-        enforced_tags={"django.contrib.sessions.models.Session": {"session_data": ("1.1", "1.1(b)")}},
+        enforced_tags={
+            "django.contrib.sessions.models.Session": {"session_data": ("1.1", "1.1(b)"), "expire_date": "1.1(b)"}
+        },
     ),
 )
 
