@@ -114,10 +114,11 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    """Note which test runs, and begin its random values."""
+    """Note which test runs, and begin its random values if they are to be the same in each run."""
     _running["test"] = nodeid
-    random.seed(nodeid)
-    _generator.seed(nodeid)
+    if "ADOPT_SEED" in os.environ:
+        random.seed(nodeid)
+        _generator.seed(nodeid)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
