@@ -117,7 +117,7 @@ APPS: Final = (
         options=("-p", "no:cov", "-o", "addopts="),
         prepare=(("-m", "babel.messages.frontend", "-q", "compile", "-d", "flaskbb/translations"),),
         # Its own tests send no request.
-        files={"tests/test_pages.py": (HERE / "requests" / "flaskbb.py").read_text("utf-8")},
+        files={"tests/test_pages.py": (HERE / "pages" / "flaskbb.py").read_text("utf-8")},
         in_packages={"lazy_annotations.py": LAZY_ANNOTATIONS, "lazy_annotations.pth": "import lazy_annotations\n"},
     ),
     App(
