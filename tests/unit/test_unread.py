@@ -204,6 +204,18 @@ def test_what_comes_is_refused_by_its_class(cls: Any) -> None:
         ArgumentScan().scan_argument([value], Shape(), "it")
 
 
+class Awaited(Plain):
+    """What it returns is inspected when it is awaited, and its fields by nobody."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+def test_an_awaitable_with_tagged_fields_is_not_sealed() -> None:
+    with pytest.raises(pg.UnlabelledData, match=r"\.device"):
+        pg.Personal(Awaited("d"), tm.Registration)
+
+
 def test_the_whole_of_it_is_named_and_what_to_do() -> None:
     with pytest.raises(pg.UnlabelledData) as refused:
         pg.sources_of(Plain)
