@@ -6,6 +6,7 @@ draws others each time, and `deep` many of them.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -28,7 +29,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ends a run with what tools said of programs: the process that prints it may have collected no test."""
+    """End a run with what tools said of programs: the process that prints it may have collected no test.
+
+    Until the tests are collected, nearly all objects that are made are kept, so to look for garbage costs seconds.
+    """
+    gc.disable()
     summary.add_to(config)
     cedar.add_to(config)
     faults.add_to(config)
@@ -153,6 +158,7 @@ def pytest_fixture_setup(
 def pytest_collection_finish() -> None:
     """Keeps the collector from going through what was imported and collected, which is most."""
     only_new_objects()
+    gc.enable()
 
 
 def _in_order(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
