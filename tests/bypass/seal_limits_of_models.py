@@ -6,14 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Annotated, Final
 
-from pydantic import (
-    BaseModel,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, PlainSerializer, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm

@@ -42,10 +42,7 @@ def test_the_schema_refuses_logs_with_mistakes(log):
 def test_results_refer_to_their_rules(log):
     (run,) = log["runs"]
     rules = run["tool"]["driver"]["rules"]
-    assert [(rule["id"], rule["name"]) for rule in rules] == [
-        ("dbt-untagged", "DbtUntagged"),
-        ("dbt-flow", "DbtFlow"),
-    ]
+    assert [(rule["id"], rule["name"]) for rule in rules] == [("dbt-untagged", "DbtUntagged"), ("dbt-flow", "DbtFlow")]
     assert rules[0]["shortDescription"]["text"] == "Nobody labelled a column."
     assert rules[0]["help"]["text"] == "Tag the column."
     for result in run["results"]:
