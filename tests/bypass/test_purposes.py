@@ -40,9 +40,6 @@ def outcome(fn: Callable[[], Any] = load) -> str:
     return "read"
 
 
-# --- running elsewhere
-
-
 def _thread(fn: Callable[[], str]) -> str:
     found: list[str] = []
     in_threads([lambda: found.append(fn())])
@@ -93,9 +90,6 @@ def test_a_task_that_outlives_its_block_has_no_purpose_left() -> None:
     assert asyncio.run(main()) == "PurposeMissing"
 
 
-# --- running later
-
-
 def test_what_was_made_inside_a_block_does_not_work_after_it() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         later: list[Callable[[], Any]] = [
@@ -134,9 +128,6 @@ def test_a_generator_goes_on_under_the_purpose_of_where_it_goes_on() -> None:
     with guard.purpose(tm.RenewalGuidance):
         next(given)
         assert _thread(lambda: outcome(lambda: next(given))) == "PurposeMissing"
-
-
-# --- names that only look right
 
 
 def test_a_subclass_of_a_source_is_no_source() -> None:

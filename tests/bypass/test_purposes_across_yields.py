@@ -529,9 +529,6 @@ def test_a_purpose_in_a_guarded_context_manager_stops_with_the_generator_around_
         given.close()
 
 
-# --- other tasks, threads and greenlets
-
-
 def test_a_generator_that_goes_on_in_another_thread_gives_nothing_to_the_first(service: Service) -> None:
     inside, go_on = threading.Event(), threading.Event()
 

@@ -24,9 +24,6 @@ def evil(*_: object, **__: object) -> Any:
     return pg.Label(pg.NotPersonal)
 
 
-# --- the class
-
-
 @pytest.mark.parametrize("cls", BASES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize(
     "name",
@@ -83,15 +80,6 @@ def test_the_descriptor_of_the_value_is_on_no_class() -> None:
     assert copyreg._slotnames(Personal) == ["label"]  # type: ignore[attr-defined]  # what copy and pickle ask
 
 
-def test_a_descriptor_of_another_class_with_the_same_slots_does_not_reach_in() -> None:
-    class Peek:
-        __slots__ = ("_plain", "_sealed_label", "label")
-
-    for name in Peek.__slots__:
-        with pytest.raises(TypeError):
-            vars(Peek)[name].__get__(seal())
-
-
 def quietly(_: Any, /, *args: object, **kwargs: object) -> None:
     """An `__init_subclass__` that asks no other."""
 
@@ -138,9 +126,6 @@ def test_restoring_another_s_state_makes_no_seal() -> None:
         bare.__setstate__(state)
 
 
-# --- look-alikes
-
-
 class Fake:
     """Has what a use asks a value for on its way."""
 
@@ -167,9 +152,6 @@ def test_what_only_looks_like_a_sealed_value_is_not_opened(fake: Any) -> None:
     ):
         with pytest.raises(TypeError, match="takes sealed values"):
             combine()
-
-
-# --- labels
 
 
 def test_a_label_is_not_widened_by_sealing_again() -> None:
@@ -221,9 +203,6 @@ def test_sources_made_by_hand_open_nothing() -> None:
         ):
             with pytest.raises(pg.UnknownTerm):
                 ask(one)
-
-
-# --- what decides
 
 
 def test_a_use_takes_no_attributes() -> None:

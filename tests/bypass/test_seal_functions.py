@@ -29,9 +29,6 @@ class Spy:
         return value
 
 
-# --- functions given to `map`
-
-
 def test_a_mapped_function_does_not_run_where_opening_is_refused() -> None:
     spy = Spy()
     one = seal().map(spy)
@@ -84,9 +81,6 @@ def test_a_function_that_fails_is_not_an_oracle_of_its_errors_text() -> None:
         texts.add(str(caught.value))
     assert len(texts) == 1
     assert "KeyError" in texts.pop()
-
-
-# --- strict guards
 
 
 strict = pg.Guard(tm.NOTICE, strict=True)
@@ -190,9 +184,6 @@ def test_a_strict_guard_lets_no_other_function_see_the_values_of_an_aggregate(na
     ):
         with pytest.raises(pg.SealedValue, match="this guard is strict"):
             ask()
-
-
-# --- reclassifiers and aggregates
 
 
 functions = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")

@@ -21,8 +21,6 @@ from tests.bypass.seal_kinds import Point, seals
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
 from tests.bypass.seal_reporters import frames_as_html, traced
 
-# --- pytest, with assertions rewritten and locals shown
-
 FAILING = """
 import os
 
@@ -93,9 +91,6 @@ def test_pytest_explains_failures_by_seals(tmp_path: Path) -> None:
     assert f"{FAILING.count('def test_')} failed" in report
     assert "<sealed 1.1(a)>" in report
     assert TEXT not in report.lower()
-
-
-# --- the frames of errors that the library raises
 
 
 def outside() -> Any:
@@ -283,9 +278,6 @@ def test_a_ledger_is_told_no_value() -> None:
         use.open(chain)
     assert len(heard.told) > 3
     assert leaks(heard.told) == []
-
-
-# --- debuggers and reporters, with a seal in their hands
 
 
 @pytest.mark.parametrize("report", [traced, frames_as_html], ids=["traceback", "html"])

@@ -68,9 +68,6 @@ def refused(run: Callable[[Ask], Any], use: pg.Use[Any]) -> bool:
     return {run(functools.partial(answer, ask)) for ask in ways_to_open(use)} == {"PurposeMissing"}
 
 
-# --- after the block
-
-
 @pytest.mark.parametrize(
     "copied",
     [copy.copy, copy.deepcopy, lambda use: copy.deepcopy([use])[0], lambda use: dataclasses.replace(Job(use)).use],
@@ -153,24 +150,6 @@ def test_a_context_that_was_copied_in_a_block_opens_nothing_after_it() -> None:
         context = contextvars.copy_context()
         assert context.run(use.open, ONE) == TEXT
     assert refused(context.run, use)
-
-
-def test_a_finaliser_that_runs_after_the_block_opens_nothing() -> None:
-    heard: list[str] = []
-
-    class Late:
-        def __del__(self) -> None:
-            heard.append(answer(lambda: guard.current.open(ONE)))
-
-    late = Late()
-    with guard.purpose(tm.RenewalGuidance):
-        pass
-    del late
-    gc.collect()
-    assert heard == ["PurposeMissing"]
-
-
-# --- elsewhere, while the block is under way
 
 
 def in_a_thread(ask: Ask) -> Any:
@@ -322,18 +301,8 @@ def test_a_use_opens_nothing_in_another_task_of_trio() -> None:
     assert answers == ["PurposeMissing"] * 22
 
 
-# --- other processes
-
-
 def refused_in_a_fork(use: pg.Use[Any]) -> bool:
     return in_a_fork(lambda: refused(lambda ask: ask(), use)) == "True"
-
-
-def test_a_forked_process_has_no_purpose() -> None:
-    with guard.purpose(tm.RenewalGuidance) as use:
-        assert use.open(ONE) == TEXT
-        assert refused_in_a_fork(use)
-        assert use.open(ONE) == TEXT  # the parent goes on
 
 
 def test_a_fork_in_nested_blocks_and_activities_leaves_none_of_them_to_the_child() -> None:
@@ -344,6 +313,7 @@ def test_a_fork_in_nested_blocks_and_activities_leaves_none_of_them_to_the_child
 
     with guard.purpose(tm.RenewalGuidance) as use:
         assert remind(use)
+        assert use.open(ONE) == TEXT  # the parent goes on
 
 
 def test_a_fork_of_a_server_that_froze_its_objects_leaves_nothing_to_the_child() -> None:
@@ -365,13 +335,3 @@ def test_a_worker_that_was_forked_in_a_block_has_no_purpose_for_what_comes_later
 
 def read_in_a_worker() -> str:
     return answer(lambda: guard.current.open(ONE))
-
-
-# --- several guards
-
-
-def test_an_inner_purpose_decides_and_not_the_outer_one() -> None:
-    with guard.purpose(tm.RenewalGuidance), guard.purpose("2.3①") as inner:
-        for ask in (lambda: inner.open(ONE), lambda: guard.current.open(ONE), lambda: encode_sealed(ONE)):
-            assert answer(ask) == "PurposeViolation"
-        assert inner.try_open(ONE, "default") == "default"

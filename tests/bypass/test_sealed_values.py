@@ -103,9 +103,6 @@ def _answers(oracle: Oracle, make: Way) -> set[str]:
     return answers
 
 
-# --- what holds a sealed value
-
-
 LISTED = {"referents"}
 """Ways that docs/explanation/limits.md lists: the garbage collector finds everything."""
 

@@ -85,16 +85,6 @@ def test_a_consent_or_a_revision_of_the_other_notice() -> None:
     assert [guard.allows(usage, offers, subject=each) for each in before] == [False, False, True]
 
 
-def test_replacing_one_notice_gives_the_other_nothing() -> None:
-    guard = pg.Guard(both())
-    wider = revised(EU, lambda t: t["grant"][1].update(sources=["1", "2"]), "2025-01-01")
-    guard.replace(wider)
-    assert guard.allows(term(wider, "Visit"), term(wider, "Service"))
-    for purpose in (term(JP, "Service"), term(EU, "Service"), "shop-jp:Service"):
-        assert not guard.allows(term(JP, "Visit"), purpose)
-    assert not guard.allows(term(EU, "Visit"), term(wider, "Service"))  # collected under the revision before
-
-
 @pytest.mark.parametrize(
     "stated",
     [

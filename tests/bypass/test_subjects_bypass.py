@@ -36,9 +36,6 @@ class Plain(BaseModel):
     email: Annotated[str, tm.Registration] = "e"
 
 
-# --- Not saying whose it is
-
-
 def ways_without_a_subject(guard: pg.Guard, use: pg.Use[Any]) -> dict[str, Callable[[], Any]]:
     """Whatever opens data without saying whose it is."""
 
@@ -178,9 +175,6 @@ def test_one_guard_knows_nothing_of_another() -> None:
         assert answer(lambda: use.open(NAME, subject=7)) is pg.SubjectViolation
 
 
-# --- Asking before, using after
-
-
 def test_a_list_that_was_narrowed_holds_nothing_else() -> None:
     guard = guarded()
 
@@ -213,9 +207,6 @@ def test_a_copy_says_what_was_decided_when_it_was_made() -> None:
         assert answer(lambda: use.withhold(free).email) is pg.SubjectViolation
 
 
-# --- Caches
-
-
 @pytest.mark.parametrize("ledger", [None, Counting], ids=["none", "counting"])
 def test_no_cache_answers_for_a_subject(ledger: Any) -> None:
     office = Office({})
@@ -246,9 +237,6 @@ def test_no_cache_answers_for_a_subject(ledger: Any) -> None:
             office.closed = True
             assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [StoreUnavailable] * 3  # type: ignore[misc]  # likewise
             office.closed = False
-
-
-# --- Elsewhere
 
 
 def test_a_use_is_nobodys_elsewhere() -> None:

@@ -19,8 +19,6 @@ from tests.bypass.seal_looking import NUMBER, TEXT, leaks
 from tests.bypass.subjects import NAME, P, R, Row, Safe, answer
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
-# --- Dumps
-
 
 def test_dumps_are_of_their_rows_subjects() -> None:
     class Order(pg.PersonalModel):
@@ -116,9 +114,6 @@ def test_a_dump_within_a_dump_is_of_the_row_around_it() -> None:
         assert order.model_dump() == {"address": "name"}
 
 
-# --- Saying whose it is, of others
-
-
 def test_an_id_is_no_row_and_no_row_an_id() -> None:
     """Whatever equals or hashes like an allowed subject is another one."""
 
@@ -178,9 +173,6 @@ def test_no_code_of_the_row_says_whose_it_is() -> None:
     with guard.purpose(P) as use:
         assert answer(load) is pg.SubjectViolation
         assert answer(lambda: use.open(NAME, subject=Sly(key=7))) is pg.SubjectViolation
-
-
-# --- What errors show
 
 
 @dataclasses.dataclass(repr=False)

@@ -110,9 +110,6 @@ def test_a_truth_value_and_a_length_tell_nothing_of_the_value() -> None:
             assert (len(named), bool(named)) == (2, True)
 
 
-# --- ways round the copy
-
-
 def test_setting_and_then_reading_gives_nothing_of_the_original() -> None:
     for name in ("model", "dataclass", "attrs", "row", "default row"):
         one = withheld(name)

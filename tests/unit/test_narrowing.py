@@ -20,8 +20,6 @@ from tests.unit.marked_rows import BAD, KINDS, Frozen, every_kind, good, listed,
 from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Office, guarded
 
-# --- Containers
-
 
 class Many(Office):
     """An office that can be asked of many subjects at once."""
@@ -165,9 +163,6 @@ def test_a_container_that_holds_itself_is_refused() -> None:
     assert narrowed(list[list[Frozen]], [twice, twice]) == [twice, twice]
 
 
-# --- What is in no container
-
-
 @pytest.mark.parametrize("annotation", [Frozen, Frozen | None], ids=["row", "optional"])
 def test_a_row_alone_is_refused(annotation: Any) -> None:
     assert narrowed(annotation, good()) == good()
@@ -187,9 +182,6 @@ def test_none_is_given_as_it_is() -> None:
 def test_rows_that_do_not_say_whose_they_are_cannot_be_left_out(annotation: Any) -> None:
     with pytest.raises(pg.UnlabelledData):
         reading(guarded(), annotation, [], narrow=True)
-
-
-# --- Functions of every kind
 
 
 def test_generators_leave_out_as_they_go() -> None:
@@ -317,9 +309,6 @@ def test_an_iterator_leaves_out_as_it_goes() -> None:
         assert list(rows) == [good(10)]
         assert list(function()) == [good(8), good(10)]
         assert list(rows) == []
-
-
-# --- What is looked at is planned once for each class
 
 
 def test_no_more_plans_are_kept_than_some() -> None:

@@ -19,8 +19,6 @@ from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 from tests.unit.samples import Tape
 
-# --- Rows in rows
-
 
 @dataclasses.dataclass
 class Order:
@@ -135,9 +133,6 @@ def test_a_field_that_is_not_there_is_passed_over() -> None:
     assert "orders" not in vars(left)
 
 
-# --- Copies from which something was withheld
-
-
 def test_copies_are_narrowed_as_rows_are() -> None:
     class Both(BaseModel):
         key: Key = 8
@@ -177,9 +172,6 @@ def test_withholding_and_narrowing_together() -> None:
     assert [row.model_dump() for row in read(list[Both], rows, withhold=True)] == [{"key": 7}, {"key": 8, "email": "e"}]
 
 
-# --- By dates, and by consent
-
-
 def test_rows_are_left_out_for_when_they_are_from() -> None:
     class Dated(BaseModel):
         since: Annotated[datetime.date | None, pg.Collected]
@@ -189,9 +181,6 @@ def test_rows_are_left_out_for_when_they_are_from() -> None:
     assert narrowed(list[Dated], [old, new, Dated(since=None)], guard=pg.Guard(tm.NOTICE)) == [new]
     with pytest.raises(pg.UnlabelledData, match="a marked field cannot be read"):
         narrowed(list[Dated], [Dated.model_construct(since="2025")])
-
-
-# --- Caches
 
 
 def _cached(guard: pg.Guard, **options: Any) -> tuple[Any, list[int]]:
@@ -268,9 +257,6 @@ def test_where_it_is_only_observed_what_is_kept_comes_as_it_is(caplog: pytest.Lo
     with guard.purpose(P):
         assert load(7, 8) == [BAD, good()]
     assert [type(error) for error, _ in tape.denials] == [pg.PurposeMissing, pg.SubjectViolation]
-
-
-# --- Who is told
 
 
 def test_nobody_is_told_of_what_is_left_out() -> None:

@@ -154,9 +154,6 @@ def test_a_notice_without_channels_says_so() -> None:
         pg.Notice.parse(changed(strip)).channel("email")
 
 
-# --- generated modules
-
-
 def module_of(notice: pg.Notice) -> dict[str, object]:
     return {one.__name__: one for one in (*notice.sources, *notice.purposes)}
 
@@ -197,9 +194,6 @@ def test_parents_may_have_parents() -> None:
     notice = pg.Notice.parse(changed(lambda t: t["source"].append(grandparent) or t["source"][0].update(parent="0")))
     assert issubclass(notice.source("1(a)"), notice.source("0"))
     assert {one.clause for one in notice.grants[notice.source("0")]} == {"3(2)①"}
-
-
-# ---- How much work a notice takes -----------------------------------------------------------------------------------
 
 
 def large(*, nested: int = 1, purposes: int = 1) -> dict[str, Any]:

@@ -294,9 +294,6 @@ def test_registers_are_tables_with_what_they_lack(facts: Facts, language: Langua
     assert words(language)["h_registers"] not in Read(page(facts, language)).text
 
 
-# ---- The map --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("notice", [tm.NOTICE, GDPR], ids=["trendmicro", "gdpr"])
 def test_the_map_has_each_term_once_and_none_on_another(notice: pg.Notice, language: Language) -> None:
@@ -337,9 +334,6 @@ def test_what_is_forbidden_is_marked(facts: Facts) -> None:
     assert read.text.count("explicitly forbidden") + read.text.count("forbidden") >= forbidden
 
 
-# ---- Words ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_change_is_said_in_both_languages(name: str) -> None:
     comparison = compare(before(), after(CHANGES[name]))
@@ -371,8 +365,6 @@ def test_pictures_of_the_documentation_are_small() -> None:
         assert int.from_bytes(data[16:20]) == 1200  # the width, in the head of a PNG
         assert f"](../images/{picture.name})" in page_
 
-
-# ---- Scale ----------------------------------------------------------------------------------------------------------
 
 MANY = """
 from typing import Annotated

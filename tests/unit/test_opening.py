@@ -26,9 +26,6 @@ def guard(request: pytest.FixtureRequest) -> pg.Guard:
     return pg.Guard(tm.NOTICE, ledger=Told() if request.param == "told" else None)
 
 
-# ---- One value ----------------------------------------------------------------------------------------------------
-
-
 def test_a_use_opens_what_its_purpose_may_use(guard: pg.Guard) -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         for _ in range(3):  # decided, and then remembered
@@ -141,6 +138,7 @@ def test_after_its_block_a_use_opens_nothing(guard: pg.Guard) -> None:
             act()
     with pytest.raises(pg.PurposeMissing):
         use.open_all([])
+    assert use.allows(R)  # a question is answered still
     with guard.purpose(tm.ProductProvision):
         with pytest.raises(pg.PurposeMissing):
             use.open(NAME)
@@ -178,9 +176,6 @@ def test_the_use_under_way_is_given_for_its_purpose() -> None:
         guard.use("9.9")
 
 
-# ---- Told ---------------------------------------------------------------------------------------------------------
-
-
 def test_observing_opens_all_and_tells_each_denial(caplog: pytest.LogCaptureFixture) -> None:
     tape = Told()
     guard = pg.Guard(tm.NOTICE, ledger=tape, mode="observe")
@@ -215,9 +210,6 @@ def test_one_activity_may_observe() -> None:
         assert use.withhold(DEVICE) is DEVICE
     with pytest.raises(pg.PurposeMissing):
         use.open(NAME)  # the guard itself enforces, and there is no activity any more
-
-
-# ---- Revisions ----------------------------------------------------------------------------------------------------
 
 
 def narrower(made: dict[str, Any]) -> None:
@@ -267,9 +259,6 @@ def test_one_opening_is_by_one_revision(guard: pg.Guard) -> None:
             with pytest.raises(pg.PurposeViolation) as refused:
                 use.open_all(both)  # which no revision lets be opened together
             assert not refused.value.decision
-
-
-# ---- Where no use is named ----------------------------------------------------------------------------------------
 
 
 class Contact(BaseModel):

@@ -134,15 +134,6 @@ def test_an_activity_that_what_is_carried_calls_may_be_given_the_use() -> None:
         assert in_thread(guard.carry(functools.partial(improve, use))) is None
 
 
-def test_what_is_carried_may_run_a_loop() -> None:
-    async def main(use: pg.Use[Any]) -> None:
-        assert_opens(guard.current)
-        assert_opens(use)
-
-    with remind as use:
-        assert in_thread(guard.carry(lambda: asyncio.run(main(use)))) is None
-
-
 def test_generators_are_carried_step_by_step() -> None:
     with remind as use:
 
@@ -205,9 +196,6 @@ def test_there_is_no_use_where_nothing_is_under_way() -> None:
     assert "hands it over with `guard.carry(fn)`" in " ".join(said[1].split())
 
 
-# ---- Forks --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("frozen", [False, True], ids=["bare", "frozen"])
 def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
     """By what the interpreter runs in a child; with a real one in tests/bypass."""
@@ -242,9 +230,6 @@ def test_a_fork_where_nothing_is_under_way_leaves_all_as_it_is(monkeypatch: pyte
     end_uses_after_fork()
     with remind as use:
         assert_opens(use)
-
-
-# --- What is advised where the context of an activity was inherited
 
 
 def advice(of: pg.Guard = guard) -> str:

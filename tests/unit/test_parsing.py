@@ -365,8 +365,6 @@ def test_references_are_read_as_generously_as_ids_in_code() -> None:
     assert notice.document.retention.period[0].source == "1(a)"
 
 
-# --- overlays in files of their own
-
 ROUTER = """
 [[overlay]]
 id = "1(b) camera"

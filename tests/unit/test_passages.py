@@ -97,9 +97,6 @@ def fault(folder: Path, text: dict[str, Any], place: str = "source[0].text.de") 
     return f"{only.message} (help: {only.suggestion})"
 
 
-# ---- Passages -------------------------------------------------------------------------------------------------------
-
-
 def test_lines_of_a_file(folder: Path) -> None:
     assert words_of(folder, lines="1") == "Datenschutz"
     assert words_of(folder, lines="2-5") == "§ 3 Was wir erheben\n(1) Wir erheben\n    Bestelldaten   von Ihnen."
@@ -177,9 +174,6 @@ def test_every_fault_is_told_at_once(folder: Path) -> None:
     ]
 
 
-# ---- What holds the words, and what holds their hash ----------------------------------------------------------------
-
-
 def test_a_dump_and_a_module_need_nothing_beside_them_and_hold_no_words(folder: Path) -> None:
     notice = pg.Notice.load(written(folder, tables(source=passage(lines="4-5"), purpose={"de": "Damit liefern wir."})))
     found = hash_words("(1) Wir erheben Bestelldaten von Ihnen.")
@@ -239,9 +233,6 @@ def test_overlays_have_their_words_beside_them(folder: Path) -> None:
     assert loaded.text(loaded.document.overlay[0]) == ("de", "Der Beleg.")
     assert loaded.text(loaded.document.source[0]) == ("de", "Datenschutz")
     assert pg.Notice.load(own).overlaid(path).words == loaded.words
-
-
-# ---- What is shown and compared -------------------------------------------------------------------------------------
 
 
 def test_explain_shows_the_words_of_all_rows_that_it_goes_by(folder: Path) -> None:

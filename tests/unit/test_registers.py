@@ -29,9 +29,6 @@ def rows(register: ReportRegister) -> dict[str, dict[str, str]]:
     return {row[0].split(" ")[0]: dict(zip(register.columns, row, strict=True)) for row in register.rows}
 
 
-# ---- GDPR, Article 30(1) --------------------------------------------------------------------------------------------
-
-
 def test_each_purpose_is_a_processing_activity() -> None:
     record, _ = registers(pg.Guard(GDPR))
     assert list(rows(record)) == [purpose.clause for purpose in GDPR.purposes]
@@ -87,9 +84,6 @@ def test_what_may_serve_nothing_says_so() -> None:
     assert row["(f) Time limits for erasure"] == "none"
 
 
-# ---- The Japanese register ------------------------------------------------------------------------------------------
-
-
 def test_each_kind_of_data_has_a_row() -> None:
     _, register = registers(pg.Guard(GDPR), "ja")
     found = rows(register)
@@ -111,9 +105,6 @@ def test_each_kind_of_data_has_a_row() -> None:
 def test_a_notice_without_periods_says_until_when() -> None:
     _, register = registers(pg.Guard(tm.NOTICE), "ja")
     assert rows(register)["1.1(a)"]["保存期間"] == f"{ABSENT['ja']}\n条項8：法令または利用目的に必要な範囲"
-
-
-# ---- What is missing ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -141,9 +132,6 @@ def test_japanese_is_in_japanese() -> None:
         texts = [register.title, register.note, *register.columns, *(cell for row in register.rows for cell in row)]
         latin = [text for text in texts if text and text.isascii()]
         assert latin == []
-
-
-# ---- What code declares ---------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -200,9 +188,6 @@ def test_tables_are_named() -> None:
         "1.1(c)": "customers: paid",
         "2.3": "customers: page",
     }
-
-
-# ---- The workbook ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -139,9 +139,3 @@ def test_a_matrix_that_was_replaced_knows_no_class_of_what_came_after() -> None:
     PolicyTable(after, earlier)
     with pytest.raises(pg.UnknownSource):
         earlier.resolve_label(after.source("1(a)"))
-
-
-def test_a_union_of_what_is_no_class_is_no_family() -> None:
-    guard = pg.Guard(revision())
-    with pytest.raises(pg.UnknownPurpose):
-        guard.allows("1(a)", int | str)

@@ -29,9 +29,6 @@ def lengths(periods: Periods) -> dict[str, list[int]]:
     return {source: [one.days for one in periods.of(source)] for source in every}
 
 
-# ---- Which periods apply
-
-
 def test_without_periods_nothing_is_ever_overdue():
     for made in (made_of(), made_of(table=False)):
         assert set(map(tuple, lengths(made).values())) == {()}
@@ -77,9 +74,6 @@ def test_of_several_periods_the_one_that_is_over_first_counts():
 def test_unknown_clauses_are_no_licence():
     with pytest.raises(pg.UnknownSource, match=r"`1\(z\)`.*did you mean"):
         made_of(("1", 30)).overdue(["1(z)"], today=date(2025, 1, 1))
-
-
-# ---- When they are over
 
 
 def test_the_day_from_which_it_is_counted_is_not_counted():

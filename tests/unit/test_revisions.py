@@ -78,9 +78,6 @@ def refused(
     return caught.value
 
 
-# --- By the day of collection
-
-
 def test_earlier_data_serves_what_both_revisions_grant() -> None:
     guard = pg.Guard(pg.History(FIRST, WIDE))
     for purpose in (OFFERS, "3(2)①"):
@@ -233,9 +230,6 @@ def test_of_a_family_each_source_may_serve_another_member() -> None:
     )
 
 
-# --- What a revision extends to earlier data
-
-
 def test_what_is_related_reaches_earlier_data() -> None:
     guard = pg.Guard(pg.History(FIRST, RELATED))
     assert answers(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
@@ -273,9 +267,6 @@ def test_who_stopped_the_use_is_not_reached_by_what_is_related() -> None:
     assert not answers(guard, "1(a)", STATISTICS, pg.RowContext(1, collected=THEN))
     assert type(refused(guard, "1(a)", STATISTICS, pg.RowContext(1, collected=THEN))) is pg.SubjectViolation
     assert answers(guard, "1(a)", STATISTICS, pg.RowContext(2, collected=THEN))
-
-
-# --- By the classes that data is tagged with
 
 
 def test_classes_of_a_revision_say_that_data_was_collected_under_it() -> None:
@@ -346,9 +337,6 @@ def test_what_is_derived_was_collected_under_all_that_went_into_it() -> None:
         assert violation_class(guard.explain(label, "3(2)①")) is pg.RevisionViolation
 
 
-# --- Rows that say when they were collected
-
-
 class Made:
     """A guard over two revisions, and rows tagged with the classes of the one in force."""
 
@@ -410,9 +398,6 @@ def test_rows_are_read_by_when_they_were_collected() -> None:
     related = Made(FIRST, RELATED)
     with related.guard.purpose(STATISTICS):
         assert related.load() is related.rows
-
-
-# --- One revision in the place of another
 
 
 def test_replacing_leaves_earlier_data_what_it_was() -> None:

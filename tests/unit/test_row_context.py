@@ -54,9 +54,6 @@ class MaskedUUID(uuid.UUID):
         return "***"
 
 
-# --- Ids
-
-
 @pytest.mark.parametrize(
     ("key", "spellings"),
     [
@@ -128,9 +125,6 @@ def test_nothing_else_names_a_subject(given: Any) -> None:
     with pytest.raises(TypeError, match="an int, a text or a UUID, not") as caught:
         subject_key(given)
     assert "7" not in str(caught.value)
-
-
-# --- About
 
 
 def test_equal_where_the_same_is_known() -> None:

@@ -16,7 +16,6 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.rows import LONG_AGO, row_contexts_of
 from purposeguard.values.type_schema import Model, read_shape
 from tests.unit.marked_rows import DAY, KINDS, Customer, Data, Key, every_kind, listed, read, reading
@@ -24,8 +23,6 @@ from tests.unit.models import UTC, Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 from tests.unit.samples import Tape
 from tests.unit.seals import words
-
-# --- Every kind of class
 
 
 @every_kind
@@ -92,9 +89,6 @@ def test_a_subclass_says_what_its_base_does_and_more() -> None:
         read(list[Customer], [Special(key=8, friend=7)])
     with pytest.raises(pg.SubjectViolation):
         read(list[Customer], [Special(key=7)])
-
-
-# --- Whose it is
 
 
 class Message(BaseModel):
@@ -185,9 +179,6 @@ def test_a_row_whose_id_cannot_be_read_is_not_used(key: Any, options: Any) -> No
     assert "7" not in words(caught).replace("7.5", "7")
 
 
-# --- From when
-
-
 class Dated(BaseModel):
     key: Key = 8
     since: Annotated[datetime.date | datetime.datetime | None, pg.Collected]
@@ -264,9 +255,6 @@ def test_of_what_two_classes_of_a_row_say_the_worse_counts() -> None:
     assert row_contexts_of(row | {"c": earlier}, models) == (pg.RowContext(collected=earlier, ended=earlier),)
 
 
-# --- Who is told
-
-
 def test_a_refusal_says_where_the_row_was() -> None:
     ledger = Counting()
     guard = guarded(ledger=ledger)
@@ -307,16 +295,6 @@ def test_where_it_is_only_observed_rows_come_as_they_are(caplog: pytest.LogCaptu
     assert function() is rows
     assert type(tape.denials[-1][0]) is pg.PurposeMissing
     with guard.purpose(P, mode="enforce"), pytest.raises(pg.SubjectViolation):
-        function()
-
-
-def test_some_purposes_of_a_subject() -> None:
-    office = Office({"7": SubjectPreferences(suspended=frozenset({P.clause}))})
-    guard = guarded(office)
-    function = reading(guard, Customer, Customer(key=7))
-    with guard.purpose(tm.ProductGuidance):
-        assert function().key == 7
-    with guard.purpose(P), pytest.raises(pg.SubjectViolation):
         function()
 
 

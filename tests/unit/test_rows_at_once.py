@@ -219,9 +219,6 @@ def test_those_whom_rows_may_be_about_otherwise_are_asked_of_row_by_row() -> Non
     assert single.asked == ["1", "2"]
 
 
-# --- Uses in a dump, and elsewhere
-
-
 class Letter(pg.PersonalModel):
     name: pg.Personal[str, tm.Registration]
     device: pg.Personal[str, tm.ProductData] | None = None

@@ -21,8 +21,6 @@ from tests.unit.models import Device, Email, P, T
 from tests.unit.oversights import Office, guarded
 from tests.unit.seals import words
 
-# --- Rows in rows
-
 
 @dataclasses.dataclass
 class Order:
@@ -221,9 +219,6 @@ def test_sealed_values_that_the_purpose_may_not_use_stay_sealed() -> None:
         seen(Safe(key=7, device=row.device))
 
 
-# --- What a function returns is looked through
-
-
 def test_every_container_is_looked_through() -> None:
     good, bad = Frozen(key=8), Frozen(key=7)
     cases: list[tuple[Any, Callable[[Frozen], Any]]] = [
@@ -363,9 +358,6 @@ def test_a_value_in_the_place_of_a_row_is_of_nobody_who_is_named() -> None:
         key: Key
 
     assert read(Marked | str, "e", tm.Registration) == "e"
-
-
-# --- Sources that the decorator names
 
 
 class Bare(BaseModel):

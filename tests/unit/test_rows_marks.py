@@ -21,9 +21,6 @@ from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
 from tests.unit.seals import words
 
-# --- What is marked, and cannot say it
-
-
 SealedKey = Annotated[pg.Personal[int, tm.Registration], pg.Subject]
 Day, End = Annotated[datetime.date, pg.Collected], Annotated[datetime.date, pg.Ended]
 
@@ -94,9 +91,6 @@ def test_a_computed_mark_is_not_read() -> None:
         read(Computed, Computed())
 
 
-# --- Annotations that cannot be read at once
-
-
 def test_an_annotation_that_is_defined_later_is_read_at_the_first_call() -> None:
     guard = guarded()
 
@@ -163,9 +157,6 @@ def test_where_an_annotation_is_never_defined_rows_are_known_by_their_class() ->
         figure()
 
 
-# --- Copies from which something was withheld
-
-
 class Tagged(BaseModel):
     key: Annotated[int, pg.Subject, tm.ProductData] = 8
     email: Email = "e"
@@ -229,9 +220,6 @@ def test_a_copy_that_has_its_mark_is_looked_at_again() -> None:
             getattr(again, field)
 
 
-# --- What shapes know of marks
-
-
 def test_shapes_know_where_rows_say_whose_they_are() -> None:
     assert read_shape(list[Customer]).is_marked
     assert read_shape(dict[str, tuple[Customer, ...]] | None).is_marked
@@ -285,9 +273,6 @@ def test_fields_are_read_anew_where_names_are_given() -> None:
         Model(outside).fields()
     assert pg.sources_of(outside, {"Inside": inside}) == {"inside.email": pg.Label(tm.Registration)}
     assert Model(outside).fields()["inside"].models == (Model(inside),)
-
-
-# --- The marks themselves
 
 
 def test_marks_are_what_they_are_called() -> None:

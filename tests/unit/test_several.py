@@ -30,9 +30,6 @@ def guard() -> pg.Guard:
     return pg.Guard(both())
 
 
-# --- labels, purposes and ids
-
-
 def test_each_source_is_decided_by_its_own_notice(guard: pg.Guard) -> None:
     label = pg.Label(JP_ACCOUNT, EU_ACCOUNT)
     assert guard.allows(JP_ACCOUNT, JP_RENEWAL)
@@ -120,9 +117,6 @@ def test_a_family_may_take_a_whole_family_of_a_notice() -> None:
     guard = pg.Guard(notices)
     assert guard.allows([JP_ACCOUNT, term(JP, "Visit"), term(EU, "Visit")], "EveryAdvice")
     assert not guard.allows([JP_ACCOUNT, EU_ACCOUNT], "EveryAdvice")
-
-
-# --- what does not go together
 
 
 def faults(*members: Any, **families: Any) -> dict[str, str]:
@@ -242,9 +236,6 @@ def test_two_that_say_the_same_are_equal(guard: pg.Guard) -> None:
     assert repr(guard.engine.snapshot.matrix).startswith("<JointTable of <JointNotice")
 
 
-# --- channels and activities
-
-
 def test_a_channel_is_stated_where_some_notice_closes_the_list(guard: pg.Guard) -> None:
     with pytest.raises(pg.ChannelViolation), guard.purpose(JP_RENEWAL | EU_RENEWAL):
         pass
@@ -297,9 +288,6 @@ def test_models_and_sealed_values_of_two_notices(guard: pg.Guard) -> None:
             use.open(sealed)
 
 
-# --- explanations
-
-
 def test_explanations_say_of_which_notice(guard: pg.Guard) -> None:
     said = str(guard.explain([term(JP, "Usage"), EU_ACCOUNT], term(JP, "Billing")))
     assert said.splitlines()[0].startswith("billing (shop-jp:3(2)②) may not use")
@@ -316,9 +304,6 @@ def test_a_denial_crosses_to_another_process() -> None:
     guard = pg.Guard(pg.Notices(tm.NOTICE, EU))
     decision = pickle.loads(pickle.dumps(guard.explain(tm.Registration, tm.ProductProvision)))
     assert decision.label is pg.Label(tm.Registration)
-
-
-# --- revisions
 
 
 def test_each_notice_has_its_own_revisions() -> None:
@@ -414,9 +399,6 @@ def test_a_history_that_is_not_in_force_yet() -> None:
         pg.Guard(both(eu=pg.History(EU)), clock=lambda: day("2020-01-01"))
 
 
-# --- what subjects asked for
-
-
 def told(**preferences: Any) -> pg.Guard:
     facts: dict[str, Any] = {name: frozenset(given) for name, given in preferences.items()}
     return pg.Guard(both(), governance=Told({"7": SubjectPreferences(**facts)}))
@@ -467,9 +449,6 @@ def test_a_purpose_that_had_another_id() -> None:
     assert answers == [True, True, False, False]
 
 
-# --- periods
-
-
 def test_periods_are_those_of_the_source_s_own_notice() -> None:
     retention = RETENTION | {"clause": "9", "period": [{"source": "1(a)", "days": 30}]}
     eu = revised(EU, lambda t: t.update(retention=retention))
@@ -481,9 +460,6 @@ def test_periods_are_those_of_the_source_s_own_notice() -> None:
     assert "shop-eu:1(a) may be kept is over" in str(guard.explain(term(eu, "Account"), "AnyRenewal", subject=over))
 
 
-# --- derivations
-
-
 def test_what_is_joined_within_a_notice(guard: pg.Guard) -> None:
     assert guard.derive("link", term(JP, "Visit"), JP_ACCOUNT) is pg.Label(term(JP, "LinkedVisit"))
     assert guard.derive("link", "shop-eu:2", EU_ACCOUNT) is pg.Label(term(EU, "LinkedVisit"))
@@ -492,9 +468,6 @@ def test_what_is_joined_within_a_notice(guard: pg.Guard) -> None:
             guard.derive("link", *pair)
     with pytest.raises(UnknownOperation):
         guard.derive("join", term(JP, "Visit"), EU_ACCOUNT)
-
-
-# --- records
 
 
 def test_records_say_of_which_notice_an_id_is() -> None:
@@ -555,9 +528,6 @@ def test_an_exception_on_record() -> None:
     assert ([source.clause for source in label], subject, count) == (["shop-eu:1(a)", "shop-jp:1(a)"], "7", 1)
 
 
-# --- recipients
-
-
 def test_a_recipient_is_one_that_each_notice_lets_have_its_data() -> None:
     told_ = Told()
     guard = pg.Guard(both(), governance=told_, clock=lambda: day("2025-01-01"))
@@ -597,9 +567,6 @@ def test_a_hand_over_is_on_record_under_each_notice() -> None:
     ]
     with pytest.raises(pg.SubjectViolation, match=r"shop-jp:1\(a\) of this subject"):
         guard.check_recipient(JP_ACCOUNT, JP_RENEWAL, recipient("JP"), subject=7)
-
-
-# --- one notice
 
 
 def test_ids_and_revisions_in_records(guard: pg.Guard) -> None:

@@ -35,9 +35,6 @@ def reason(guard: pg.Guard, source: Any, asked: Any, conditions: Any = (), **mor
     return guard.explain(source, asked, conditions=conditions, **more).reason
 
 
-# --- conditions
-
-
 def test_a_condition_is_stated_to_each_notice_by_itself(guard: pg.Guard) -> None:
     assert not guard.allows(DATA, "AnyWine")
     assert not guard.allows(DATA, "AnyWine", conditions={"here:adult"})
@@ -129,9 +126,6 @@ def test_a_condition_that_is_gone(guard: pg.Guard) -> None:
             use.allows(DATA)
 
 
-# --- legal bases
-
-
 def test_a_basis_is_one_of_the_notice_that_the_data_is_of() -> None:
     """Here research may be done until somebody objects, and there with consent alone."""
     made = tables(id="there")
@@ -157,9 +151,6 @@ def test_a_basis_is_one_of_the_notice_that_the_data_is_of() -> None:
     assert guard.allows(term(there, "Name"), "AnyResearch")  # by law
 
 
-# --- languages and texts
-
-
 def test_titles_and_words_are_those_of_each() -> None:
     made = tables(id="there", title={"fr": "sa politique"}, text={"fr": {"words": "Nous vendons du vin."}})
     there = pg.Notice.parse(made)
@@ -173,9 +164,6 @@ def test_a_channel_by_its_title() -> None:
     guard = pg.Guard(pg.Notices(JP, HERE))
     with pytest.raises(pg.UnknownChannel, match="did you mean `email`"):
         guard.allows(term(JP, "Account"), term(JP, "Renewal"), channel="メール")
-
-
-# --- third parties
 
 
 def test_third_parties_are_those_of_each_notice() -> None:

@@ -117,8 +117,6 @@ def test_a_model_in_a_container_of_another_kind_does_not_pass(contain: Callable[
         assert use.withhold(hidden) is hidden  # this purpose may use all of it
 
 
-# --- Sealed values
-
 VALUE = Personal("value", tm.Registration)
 
 

@@ -83,9 +83,6 @@ def everywhere(error: type[Exception]) -> dict[str, object]:
     return dict.fromkeys(ALLOWED, error)
 
 
-# --- In which forms a subject is named
-
-
 @pytest.mark.parametrize("ledger", [lambda: None, Tape, Counting], ids=["none", "Tape", "Counting"])
 def test_a_suspended_subject_is_suspended_in_every_form_and_nobody_else_is(ledger: Callable[[], Any]) -> None:
     guard = guarded(ledger=ledger())
@@ -137,9 +134,6 @@ def test_a_guard_that_asks_nobody_takes_no_subject(guard: pg.Guard) -> None:
     assert asked(guard, pg.RowContext(collected=datetime.date(2024, 4, 1))) == ALLOWED
     with guard.purpose(P) as use, pytest.raises(TypeError, match=r"Guard\(notice, governance=…\)"):
         use.open(NAME, subject=7)
-
-
-# --- What a subject asked for
 
 
 def test_all_use_is_suspended_or_that_for_some_purposes() -> None:
@@ -209,28 +203,11 @@ def test_a_restriction_is_in_force_at_the_next_check() -> None:
         assert asked(guard, 1) == expected
 
 
-def test_one_subjects_wishes_are_not_anothers() -> None:
-    office = Office(
-        {
-            "1": SubjectPreferences(suspended=frozenset({P.clause})),
-            "2": SubjectPreferences(suspended=frozenset({"1.2(1)②"})),
-        }
-    )
-    guard = guarded(office)
-    for _ in range(3):
-        assert asked(guard, 1) == REFUSED
-        assert asked(guard, 2) == ALLOWED
-        assert asked(guard, 3) == ALLOWED
-
-
 def test_what_is_not_personal_is_nobodys() -> None:
     guard = guarded()
     with guard.purpose(P) as use:
         assert use.open(FREE, subject=7) == "free"
     assert guard.allows(pg.NotPersonal, P, subject=7)
-
-
-# --- Several values
 
 
 def test_of_several_all_are_opened_or_none() -> None:
@@ -263,18 +240,6 @@ def test_each_value_is_somebodys() -> None:
         assert use.open_all(iter([NAME, NAME]), subjects=iter(some)) == ["name", "name"]
 
 
-def test_a_row_of_two_is_used_where_both_let_it() -> None:
-    office = Office()
-    with guarded(office).purpose(P) as use:
-        assert use.open(NAME, subject=Both(8, 9)) == "name"
-        assert office.asked == ["8", "9"]
-        with pytest.raises(pg.SubjectViolation):
-            use.open(NAME, subject=Both(8, 7))
-
-
-# --- Where a subject has to be named
-
-
 def test_a_strict_office_has_nothing_opened_of_nobody() -> None:
     guard = guarded(Office(requires_subject=True))
     assert asked(guard, pg.RowContext()) == REFUSED
@@ -302,9 +267,6 @@ def test_a_row_without_a_subject_is_nobodys() -> None:
     assert asked(guarded(), Maybe(None)) == ALLOWED
     assert asked(guarded(Office(requires_subject=True)), Maybe(None)) == REFUSED
     assert asked(guarded(Office(requires_subject=True)), Maybe(8)) == ALLOWED
-
-
-# --- Who is told
 
 
 def test_uses_are_counted_whoever_they_are_of() -> None:
@@ -366,9 +328,6 @@ def test_where_denials_are_observed_the_data_is_used(caplog: pytest.LogCaptureFi
     assert len(caplog.records) == 1  # They are of one kind.
 
 
-# --- Where the office cannot be asked
-
-
 def test_what_cannot_be_known_is_refused() -> None:
     office = Office()
     guard = guarded(office)
@@ -428,9 +387,6 @@ def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPa
     assert column.labels_allowed_for(other) == frozenset()
 
 
-# --- Sources that are not of the notice in force
-
-
 def test_sources_of_another_notice_are_unknown_whoever_they_are_of() -> None:
     other = pg.Notice.loads(SMALL).source("1")
     foreign: pg.Personal[str, Any] = pg.Personal("x", other)
@@ -447,9 +403,6 @@ def test_sources_of_another_notice_are_unknown_whoever_they_are_of() -> None:
             ):
                 with pytest.raises(pg.UnknownSource):
                     way()
-
-
-# --- Uses
 
 
 def test_a_use_that_has_ended_opens_nothing_of_anybody() -> None:

@@ -48,11 +48,6 @@ def visits_renumbered(old: str, new: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def wide(t: dict[str, Any]) -> None:
-    """Accounts may serve statistics as well."""
-    t["grant"][2]["sources"] = ["1(a)", "2"]
-
-
 def nothing_else(t: dict[str, Any]) -> None:
     t["renamed"] = []
 
@@ -98,16 +93,6 @@ def test_a_source_was_granted_what_its_clause_was_granted_then() -> None:
     assert bar(matrix, SWAPPED.source("Account"), offers, context) is None
     assert bar(matrix, SWAPPED.source("Usage"), offers, context) is DenialReason.REVISION
     assert bar(matrix, SWAPPED.source("Usage"), offers, Context()) is None
-
-
-def test_a_row_cannot_say_that_it_is_later_than_its_class() -> None:
-    second = revised(FIRST, wide, "2025-01-01")
-    third = revised(second, nothing_else, "2026-01-01")
-    matrix, statistics = table(FIRST, second, third), third.purpose(STATISTICS)
-    later = Context(under=second.revision)
-    assert bar(matrix, third.source("1(a)"), statistics, later) is None
-    assert bar(matrix, FIRST.source("1(a)"), statistics, later) is DenialReason.REVISION
-    assert matrix.collection_revision(FIRST.source("1(a)"), later) == FIRST.revision
 
 
 def test_a_row_may_repeat_the_revision_of_its_class_though_no_history_has_it() -> None:

@@ -109,7 +109,8 @@ def test_purposes_asked_for_in_any_form() -> None:
     forms = ["AnyAdvice", "any-advice", renewal | advice, advice | renewal, small.families[0]]
     for form in forms:
         assert matrix.resolve_purpose(form) is small.families[0]
-    wrong: list[Any] = [None, 5, [], {}, b"x", pg.Purpose, small.source("2"), renewal | small.purpose("Service")]
+    unions = (renewal | small.purpose("Service"), int | str)
+    wrong: list[Any] = [None, 5, [], {}, b"x", pg.Purpose, small.source("2"), *unions]
     for nonsense in wrong:
         with pytest.raises(pg.UnknownPurpose):
             matrix.resolve_purpose(nonsense)
@@ -164,16 +165,10 @@ def test_a_matrix_cannot_be_changed() -> None:
         del matrix.closed
 
 
-# --- derivations
-
-
 @pytest.mark.parametrize(("one", "other"), [("2", "2"), ("1", "1(a)"), ("5", "1"), (["2", "1"], "1")])
 def test_an_operation_between_other_sources_is_refused(one: Any, other: Any) -> None:
     with pytest.raises(UnknownOperation, match=r"derives nothing from .* it declares `link`"):
         PolicyTable(small).derive_label("link", one, other)
-
-
-# --- revisions
 
 
 def test_classes_of_an_earlier_revision_are_decided_by_clause_under_the_later() -> None:

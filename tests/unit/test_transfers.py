@@ -106,9 +106,6 @@ def test_who_may_be_handed_data(recipient, terms):
     assert against(recipient, **terms) == []
 
 
-# ---- What other notices say
-
-
 def test_clause_4_a_kind_may_be_anywhere_and_supervision_may_be_recorded_later():
     entrustment = tm.NOTICE.dump()["entrustment"]
     kinds = [{"id": "anyone", "title": {"en": "Anyone", "ja": "誰でも"}}]
@@ -136,9 +133,6 @@ def test_clause_5_a_limit_may_name_one_of_the_kinds():
     limited = pg.Notice.parse(tables)
     assert against(replace(CHINA, own_subsidiary=False), limited, **IN_CHINA) == []
     assert len(against(replace(CHINA, kind="overseas-contractor"), limited, **IN_CHINA)) == 1
-
-
-# ---- All clauses together
 
 
 @pytest.mark.parametrize(("table", "clause"), [("entrustment", 4), ("transfer", 5), ("safeguards", 6)])
@@ -173,9 +167,6 @@ def test_a_refusal_is_a_decision_with_its_reasons():
         "  no contract",
         "  no supervision",
     ]
-
-
-# ---- What is no recipient
 
 
 def test_a_country_is_two_letters_in_any_case():
@@ -223,8 +214,6 @@ def test_recipients_are_frozen_and_keep_nothing_that_changes():
     assert made.safeguards == (CONTRACT,)
     assert hash(made) == hash(replace(made))
 
-
-# ---- Third parties, who use data for ends of their own
 
 ADVERTISER = Recipient("ads", "advertiser", "US", safeguards=(CONTRACT,))
 KINDS: list[dict[str, object]] = [{"id": "advertiser", "title": {"en": "Advertiser", "ja": "広告主"}}]

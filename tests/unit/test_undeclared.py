@@ -78,9 +78,6 @@ def handed(value: Any, cls: Any = object) -> pg.Label:
     return pg.Label.join(*found.labels)
 
 
-# --- objects and containers of which no copy is made
-
-
 def slotted(kept: Any) -> Any:
     return with_attribute(SlottedPlain(), kept)
 
@@ -189,9 +186,6 @@ def test_objects_that_hold_each_other_are_searched_so_deep() -> None:
         withheld(Holding(anything=[deep, inner]))
 
 
-# --- rows
-
-
 def test_a_row_that_would_lead_back_to_the_one_around_it_is_copied() -> None:
     parent = Row()
     child = with_attribute(Data(), parent)
@@ -232,9 +226,6 @@ def test_rows_of_others_are_left_behind_where_rows_are_narrowed() -> None:
     assert read(Marked, value, guard=guarded(mode="observe")) is value
     mine = with_attribute(Marked(key=1), [Marked(key=2)])
     assert read(Marked, mine, narrow=True) is mine
-
-
-# --- computed fields
 
 
 @dataclasses.dataclass
@@ -427,9 +418,6 @@ def test_a_property_whose_annotation_cannot_be_read_may_give_anything() -> None:
     assert handed(Undecided()) == R | D
 
 
-# --- narrowing by what computed fields say
-
-
 class Circle(BaseModel):
     key: Annotated[int, pg.Subject] = 1
     email: Email = "e"
@@ -472,9 +460,6 @@ def test_computed_rows_of_one_who_stopped_all_use_are_refused_and_not_handed_ove
     LATE.clear()
     with pytest.raises(pg.UnlabelledData, match="may hold rows that say whose they are, and cannot be computed"):
         handed(Circle())
-
-
-# --- access functions that give all that they read
 
 
 @attrs.define

@@ -299,9 +299,6 @@ def test_a_name_that_is_defined_later_is_asked_again(monkeypatch: pytest.MonkeyP
         pg.Personal(module.Early(), tm.Registration)
 
 
-# --- properties of classes that are read
-
-
 @dataclasses.dataclass
 class DataWithProperty:
     email: Email

@@ -81,16 +81,6 @@ def test_a_use_decides_for_its_purpose_and_channel() -> None:
                 ask([])
 
 
-def test_a_use_that_has_ended_checks_and_withholds_nothing() -> None:
-    with guard.purpose(tm.RenewalGuidance) as use:
-        use.check("1.1a")
-    with pytest.raises(pg.PurposeMissing, match="has ended"):
-        use.check("1.1a")
-    with pytest.raises(pg.PurposeMissing, match="has ended"):
-        use.withhold(Customer(email="e", device="d"))
-    assert use.allows("1.1a")  # a question is answered still
-
-
 def test_a_use_of_a_thread_holds_in_a_loop_that_its_body_runs() -> None:
     async def inside() -> bool:
         return guard.current.allows("1.1a")

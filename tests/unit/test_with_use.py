@@ -116,9 +116,6 @@ def test_a_method_asks_for_its_use() -> None:
             give(fn)
 
 
-# --- the use of a family, asked for one of its members
-
-
 WEB: pg.Personal[str, Any] = pg.Personal("web@example.com", pg.Label(tm.WebContact))
 
 

@@ -8,7 +8,6 @@ import dataclasses
 from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -94,24 +93,6 @@ def test_nested_values_are_withheld_wherever_they_are() -> None:
     assert original.many == [model, model]
     assert type(one.anything) is tuple
     assert dataclasses.asdict(one)["by_name"] == {"a": {"email": "e", "note": "n"}}
-
-
-def test_the_path_of_a_nested_field_is_told_in_observe_mode_and_refusals() -> None:
-    class Holder(BaseModel):
-        whole: list[Device]
-        inner: dict[str, Data]
-
-    one = withheld(Holder(whole=["d"], inner={"x": Data("e", "d")}))
-    with pytest.raises(pg.PurposeViolation) as caught:
-        one.whole  # noqa: B018
-    assert caught.value.field == "whole"
-    assert repr(one) == (
-        "test_the_path_of_a_nested_field_is_told_in_observe_mode_and_refusals.<locals>."
-        "Holder(inner={'x': Data(email='e', note='n')})"
-    )
-
-
-# --- containers
 
 
 @pytest.mark.parametrize(
