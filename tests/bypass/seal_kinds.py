@@ -66,19 +66,10 @@ class Handle:
 def plain() -> dict[str, Any]:
     """What a way is tried on first: it must show one of these, or it is no way to show anything."""
     return {
-        "text": TEXT,
-        "number": NUMBER,
-        "float": float(NUMBER),
-        "bytes": TEXT.encode(),
-        "tuple": (TEXT, NUMBER),
-        "dict": {"device": TEXT},
-        "model": Customer(email=TEXT),
-        "dataclass": Point(TEXT),
-        "attrs": Attrs(TEXT),
-        "slots": Slotted(TEXT, NUMBER),
-        "namespace": types.SimpleNamespace(device=TEXT),
-        "handle": Handle(),
-    }
+        "text": TEXT, "number": NUMBER, "float": float(NUMBER), "bytes": TEXT.encode(), "tuple": (TEXT, NUMBER),
+        "dict": {"device": TEXT}, "model": Customer(email=TEXT), "dataclass": Point(TEXT), "attrs": Attrs(TEXT),
+        "slots": Slotted(TEXT, NUMBER), "namespace": types.SimpleNamespace(device=TEXT), "handle": Handle(),
+    }  # fmt: skip
 
 
 def seals() -> dict[str, pg.Personal[Any, Any]]:

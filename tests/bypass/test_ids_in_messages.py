@@ -17,20 +17,11 @@ from purposeguard.policy.transfers import Recipient
 from tests.unit.oversights import Counting
 
 PERSONAL = {
-    "address": "aiko@example.com",
-    "name": "佐藤愛子",
-    "two names": "Aiko Tanaka",
-    "one name": "Tanaka",
-    "telephone": "+81-90-1234-5678",
-    "mobile": "090-1234-5678",
-    "day": "1990-04-01",
-    "network": "192.168.10.201",
-    "card": "4111111111111111",
-    "postcode": "100-0001",
-    "long": "x" * 500,
-    "control": "\x1b[31maiko\x07",
+    "address": "aiko@example.com", "name": "佐藤愛子", "two names": "Aiko Tanaka", "one name": "Tanaka",
+    "telephone": "+81-90-1234-5678", "mobile": "090-1234-5678", "day": "1990-04-01", "network": "192.168.10.201",
+    "card": "4111111111111111", "postcode": "100-0001", "long": "x" * 500, "control": "\x1b[31maiko\x07",
     "direction": "\u202eaiko\u2066",
-}
+}  # fmt: skip
 UNTOLD = ("aiko", "佐藤", "Tanaka", "1234", "1990", "192.168", "4111", "100-0001", "xxx", "\x1b", "\u202e", "\u2066")
 
 

@@ -227,13 +227,8 @@ def test_ids_and_sets_that_lie_about_themselves_poison_nothing() -> None:
         mine.allows(liar, tm.RenewalGuidance)
         mine.explain(liar, tm.RenewalGuidance)
     honest_forms: list[Any] = [
-        "1.1b",
-        {"1.1b"},
-        frozenset({tm.ProductData}),
-        [tm.ProductData],
-        {tm.ProductData},
-        ("1.1b",),
-    ]
+        "1.1b", {"1.1b"}, frozenset({tm.ProductData}), [tm.ProductData], {tm.ProductData}, ("1.1b",),
+    ]  # fmt: skip
     for one_form in honest_forms:
         assert not mine.allows(one_form, tm.RenewalGuidance)
 

@@ -28,19 +28,10 @@ def evil(*_: object, **__: object) -> Any:
 @pytest.mark.parametrize(
     "name",
     [
-        "map",
-        "zip",
-        "collect",
-        "label",
-        "_sealed_label",
-        "_plain",
-        "__repr__",
-        "__new__",
-        "__getattr__",
-        "new",
+        "map", "zip", "collect", "label", "_sealed_label", "_plain", "__repr__", "__new__", "__getattr__", "new",
         "__slots__",
     ],
-)
+)  # fmt: skip
 def test_no_attribute_of_the_class_can_be_set_or_removed(cls: Any, name: str) -> None:
     before = dict(vars(cls))
     for change in (lambda: setattr(cls, name, evil), lambda: delattr(cls, name)):

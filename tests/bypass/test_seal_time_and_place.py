@@ -258,19 +258,10 @@ async def in_a_shielded_task(ask: Ask) -> Any:
 @pytest.mark.parametrize(
     "run",
     [
-        in_a_task,
-        in_an_eager_task,
-        gathered,
-        in_a_group,
-        in_a_shielded_task,
-        to_thread,
-        in_an_executor,
-        in_a_callback,
-        in_a_later_callback,
-        in_a_callback_from_any_thread,
-        in_a_callback_of_a_task,
+        in_a_task, in_an_eager_task, gathered, in_a_group, in_a_shielded_task, to_thread, in_an_executor, in_a_callback,
+        in_a_later_callback, in_a_callback_from_any_thread, in_a_callback_of_a_task,
     ],
-)
+)  # fmt: skip
 def test_a_use_opens_nothing_in_another_task(run: Callable[[Ask], Any]) -> None:
     async def main() -> None:
         async with guard.purpose(tm.RenewalGuidance) as use:

@@ -88,15 +88,10 @@ def test_a_consent_or_a_revision_of_the_other_notice() -> None:
 @pytest.mark.parametrize(
     "stated",
     [
-        ["there:adult"],
-        ["adult"],
-        ["here:here:adult"],
-        ["there:here:adult"],
-        ["here", "adult"],
-        "here:adult",
+        ["there:adult"], ["adult"], ["here:here:adult"], ["there:here:adult"], ["here", "adult"], "here:adult",
         [("here", "adult")],
     ],
-)
+)  # fmt: skip
 def test_a_condition_that_only_the_other_notice_is_told_of(stated: Any) -> None:
     here, there = (pg.Notice.parse(tables(id=id_)) for id_ in ("here", "there"))
     guard = pg.Guard(pg.Notices(here, there, families={"AnyWine": term(here, "Wine") | term(there, "Wine")}))

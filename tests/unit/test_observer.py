@@ -87,15 +87,10 @@ def test_questions_and_uses_are_told_apart(told: Recorder) -> None:
         assert use.try_open(pg.Personal("TM", tm.ProductData), None) is None
         assert load() == "a@example.com"
     assert told.decisions == [
-        (R, True, False, None, None),
-        (R, True, True, None, None),
-        (D, False, False, None, None),
-        (R, True, True, None, None),
-        (D, False, False, None, None),
-        (R, True, False, None, None),
-        (D, False, True, None, None),
-        (R, True, True, "load", None),
-    ]
+        (R, True, False, None, None), (R, True, True, None, None), (D, False, False, None, None),
+        (R, True, True, None, None), (D, False, False, None, None), (R, True, False, None, None),
+        (D, False, True, None, None), (R, True, True, "load", None),
+    ]  # fmt: skip
     assert "called load" in told.events
     assert "entered renewals" in told.events
     assert "decided for renewals" in told.events

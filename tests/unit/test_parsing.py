@@ -286,16 +286,10 @@ def test_every_fault_is_reported_at_once_in_the_order_of_the_file() -> None:
         pg.Notice.parse(changed(spoil), origin="spoilt.toml")
     places = [fault.place for fault in caught.value.faults]
     assert places == [
-        "format",
-        "channel[1].titel",
-        "source[0].titel",
-        "source[3].parent",
-        "grant[0].sources[0]",
-        "grant[0].purpose[1].channels.open[0]",
-        "grant[2].purpose[0].channels",
-        "family[0].purposes",
+        "format", "channel[1].titel", "source[0].titel", "source[3].parent", "grant[0].sources[0]",
+        "grant[0].purpose[1].channels.open[0]", "grant[2].purpose[0].channels", "family[0].purposes",
         "overlay[0].serves",
-    ]
+    ]  # fmt: skip
     assert str(caught.value).startswith("spoilt.toml: 9 faults")
 
 
@@ -328,11 +322,8 @@ def test_faults_of_a_row_behind_faulty_ones_keep_their_place_in_the_file() -> No
 
     found = faults_of(changed(spoil))
     assert set(found) == {
-        "grant[0].purpose[0].titel",
-        "grant[0].purpose[1].channels.open[0]",
-        "source[0]",
-        "source[2].parent",
-    }
+        "grant[0].purpose[0].titel", "grant[0].purpose[1].channels.open[0]", "source[0]", "source[2].parent",
+    }  # fmt: skip
 
 
 def test_a_grant_without_a_clause_is_looked_into_all_the_same() -> None:
@@ -400,11 +391,8 @@ def test_each_fault_is_told_where_its_file_has_it(tmp_path: Path) -> None:
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, SMALL.replace('sources = ["2"]', 'sources = ["7"]')), extra)
     assert [fault.place for fault in caught.value.faults if fault.file == str(extra)] == [
-        "overlay[0].title.en",
-        "overlay[1].id",
-        "overlay[1].class",
-        "overlay[1].title.en",
-    ]
+        "overlay[0].title.en", "overlay[1].id", "overlay[1].class", "overlay[1].title.en",
+    ]  # fmt: skip
     for fault in caught.value.faults:
         assert fault.file is not None
         assert str(fault).startswith(f"{fault.file}:{fault.line}:{fault.column}: {fault.place}: ")

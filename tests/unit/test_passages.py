@@ -167,11 +167,8 @@ def test_every_fault_is_told_at_once(folder: Path) -> None:
     with pytest.raises(pg.NoticeError) as refused:
         pg.Notice.load(written(folder, made))
     assert [fault.place for fault in refused.value.faults] == [
-        "source[0].text.de",
-        "grant[0].sources[0]",
-        "grant[0].purpose[0].text.de",
-        "grant[0].text.de",
-    ]
+        "source[0].text.de", "grant[0].sources[0]", "grant[0].purpose[0].text.de", "grant[0].text.de",
+    ]  # fmt: skip
 
 
 def test_a_dump_and_a_module_need_nothing_beside_them_and_hold_no_words(folder: Path) -> None:
@@ -320,15 +317,8 @@ def test_words_are_compared_wherever_they_stand(folder: Path) -> None:
     assert "- 比較していないもの: ファイルに書かれていない内容（`text` のない 2 行の本文など）" in japanese
     data = json.loads(run("diff", old, new, "--format", "json").stdout)
     assert data["compared"] == {
-        "source": 1,
-        "purpose": 1,
-        "notice": 1,
-        "clause": 1,
-        "request": 1,
-        "table": 1,
-        "text": 5,
-        "without-text": 2,
-    }
+        "source": 1, "purpose": 1, "notice": 1, "clause": 1, "request": 1, "table": 1, "text": 5, "without-text": 2,
+    }  # fmt: skip
 
 
 def test_a_difference_of_long_words_is_shown_with_a_little_around_it(folder: Path) -> None:

@@ -40,14 +40,8 @@ def test_an_item_has_the_period_of_its_clause_and_the_clause_that_of_its_items_a
     found = lengths(made_of(("1", 30), ("1(b)", 90)))
     # The overlay narrows 1(b); what is derived from 2 and from 1 has no row, so it has those of 1 and of its items.
     assert found == {
-        "1": [30, 90],
-        "1(a)": [30],
-        "1(b)": [90],
-        "2": [],
-        "5": [30, 90],
-        "1(b) router": [90],
-        "not-personal": [],
-    }
+        "1": [30, 90], "1(a)": [30], "1(b)": [90], "2": [], "5": [30, 90], "1(b) router": [90], "not-personal": [],
+    }  # fmt: skip
     assert lengths(made_of(("1(a)", 30), ("1(b)", 90)))["1"] == [30, 90]  # without a row of its own
 
 

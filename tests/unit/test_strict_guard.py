@@ -137,16 +137,11 @@ def test_methods_are_registered_where_they_are_defined(guard: pg.Guard, name: st
 @pytest.mark.parametrize(
     "fn",
     [
-        str.upper,
-        len,
-        int,
-        functools.partial(shout),
-        Unhashable(),
-        lambda name: name,
+        str.upper, len, int, functools.partial(shout), Unhashable(), lambda name: name,
         Names(pg.Guard(tm.NOTICE)).one.method,
     ],
     ids=["method-descriptor", "built-in", "class", "partial", "object", "lambda", "bound"],
-)
+)  # fmt: skip
 def test_what_can_be_called_can_be_registered(guard: pg.Guard, fn: Callable[[str], Any]) -> None:
     value: pg.Personal[str, Any] = pg.Personal("5", tm.Registration)
     with guard.purpose(tm.ProductProvision) as use:

@@ -19,15 +19,10 @@ def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
     account, usage = small.source("1(a)"), small.source("1(b)")
     expected = matrix.resolve_row(pg.Label(account, usage))
     forms: list[Any] = [
-        {account, usage},
-        [usage, account, account],
-        (account, "1B"),
-        frozenset({"1(a)", usage}),
-        [pg.Label(account), "usage"],
-        [pg.Label(account, usage)],
-        (one for one in (account, usage)),
+        {account, usage}, [usage, account, account], (account, "1B"), frozenset({"1(a)", usage}),
+        [pg.Label(account), "usage"], [pg.Label(account, usage)], (one for one in (account, usage)),
         {account: 1, usage: 2}.keys(),
-    ]
+    ]  # fmt: skip
     for form in forms:
         assert matrix.resolve_row(form) == expected
     assert expected == {small.purpose("Service")}

@@ -29,7 +29,7 @@ from tests.unit.oversights import SUSPENDED, guarded
 from tests.unit.samples import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nowhere import Undefined  # type: ignore[import-not-found]
 
@@ -82,37 +82,23 @@ def slotted(kept: Any) -> Any:
     return with_attribute(SlottedPlain(), kept)
 
 
-@pytest.mark.parametrize(
-    "holder",
-    [
-        Plain,
-        slotted,
-        lambda row: Plain(Plain(row)),
-        lambda row: Plain({"k": [row]}),
-        lambda row: types.SimpleNamespace(row=row),
-        lambda row: functools.partial(print, row),
-        lambda row: ValueError("x", row),
-        weakref.ref,
-        lambda row: with_attribute(Text("a"), row),
-        lambda row: types.MethodType(print, row),
-        lambda row: [row].append,
-        lambda row: row.__str__,
-    ],
-    ids=[
-        "object",
-        "slots",
-        "object-in-object",
-        "container",
-        "namespace",
-        "partial",
-        "error",
-        "weak",
-        "text",
-        "method",
-        "built-in",
-        "wrapper",
-    ],
-)
+HOLDERS: dict[str, Callable[[Any], Any]] = {
+    "object": Plain,
+    "slots": slotted,
+    "object-in-object": lambda row: Plain(Plain(row)),
+    "container": lambda row: Plain({"k": [row]}),
+    "namespace": lambda row: types.SimpleNamespace(row=row),
+    "partial": lambda row: functools.partial(print, row),
+    "error": lambda row: ValueError("x", row),
+    "weak": weakref.ref,
+    "text": lambda row: with_attribute(Text("a"), row),
+    "method": lambda row: types.MethodType(print, row),
+    "built-in": lambda row: [row].append,
+    "wrapper": lambda row: row.__str__,
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
 def test_rows_in_attributes_of_an_object_are_refused(holder: Any) -> None:
     row = Row()
     value = Holding(anything=holder(row))

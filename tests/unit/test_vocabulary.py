@@ -110,16 +110,10 @@ def test_what_is_no_text_has_no_near_ids() -> None:
 @pytest.mark.parametrize(
     ("spelling", "folded"),
     [
-        ("1.2(1)①", "1.2.1.1"),
-        ("RenewalGuidance", "renewalguidance"),
-        ("x" * LONGEST_ID, "x" * LONGEST_ID),
-        ("x" * (LONGEST_ID + 1), None),
-        ("⑳", "20"),
-        ("½", None),
-        ("²", "2"),
-        ("㉈", None),
+        ("1.2(1)①", "1.2.1.1"), ("RenewalGuidance", "renewalguidance"), ("x" * LONGEST_ID, "x" * LONGEST_ID),
+        ("x" * (LONGEST_ID + 1), None), ("⑳", "20"), ("½", None), ("²", "2"), ("㉈", None),
     ],
-)
+)  # fmt: skip
 def test_two_spellings_of_one_id_fold_to_the_same(spelling: str, folded: str | None) -> None:
     # ㉈ is a circled number on a black square and reads as 10; what matters is that it reads the same as 10 does.
     assert fold(spelling) == (fold("10") if spelling == "㉈" else folded)
