@@ -8,22 +8,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from typing import Annotated, Any, Generic, NamedTuple, TypedDict, TypeVar
+from typing import Any, Generic, NamedTuple
 
 import attrs
 from pydantic import BaseModel, ConfigDict, PrivateAttr, RootModel, computed_field
 
-from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Customer as Model
+from tests.unit.models import Device, Email, Row, T
 
 SENTINEL = "sentinel-5f1c9a"
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
-
-
-class Model(BaseModel):
-    email: Email
-    device: Device
 
 
 class FrozenModel(BaseModel):
@@ -169,11 +162,6 @@ class Named(NamedTuple):
     email: Email
     device: Device
     note: str = "n"
-
-
-class Row(TypedDict, total=False):
-    email: Email
-    device: Device
 
 
 @dataclasses.dataclass

@@ -9,20 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import attrs
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 
 import purposeguard as pg
-from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.marked_rows import Dict as Row
+from tests.unit.marked_rows import Key
+from tests.unit.models import Device, Email
 
 SENTINEL = "sentinel-77aa02"
 """What may not be read."""
 FREE = "free-31b9c4"
 """What may be read."""
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
 
 OWN, OTHER = 1, 7
 """Whom the objects are about, and whom the rows are about that they lead to."""
@@ -31,26 +31,26 @@ OWN, OTHER = 1, 7
 class Secret(BaseModel):
     """The row that an object leads to."""
 
-    key: Annotated[int, pg.Subject]
+    key: Key
     email: Email
     device: Device
 
 
 class PersonalSecret(pg.PersonalModel):
-    key: Annotated[int, pg.Subject]
+    key: Key
     email: Email
     device: Device
 
 
 @dataclasses.dataclass
 class SecretData:
-    key: Annotated[int, pg.Subject]
+    key: Key
     email: Email
     device: Device
 
 
 class SecretTuple(NamedTuple):
-    key: Annotated[int, pg.Subject]
+    key: Key
     email: Email
     device: Device
 
@@ -61,7 +61,7 @@ SOURCE: dict[int, Rows] = {}
 
 
 class Model(BaseModel):
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
 
@@ -117,7 +117,7 @@ class OpenModel(Model):
 
 
 class PersonalComputedModel(pg.PersonalModel):
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
     @computed_field  # type: ignore[prop-decorator]
@@ -127,14 +127,14 @@ class PersonalComputedModel(pg.PersonalModel):
 
 
 class PersonalPrivateModel(pg.PersonalModel):
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
     _rows: Any = PrivateAttr(default=None)
 
 
 @dataclasses.dataclass
 class Data:
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
 
@@ -152,7 +152,7 @@ class CachedData(Data):
 
 @dataclasses.dataclass(slots=True)
 class SlottedData:
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
     @property
@@ -162,7 +162,7 @@ class SlottedData:
 
 @dataclasses.dataclass(slots=True)
 class SlottedPropertyData:
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
     @property
@@ -184,7 +184,7 @@ class LooseSlots(SlottedData):
 
 @attrs.define
 class Attrs:
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
     @property
@@ -194,7 +194,7 @@ class Attrs:
 
 @attrs.define
 class CachedAttrs:
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
     @functools.cached_property
@@ -204,12 +204,12 @@ class CachedAttrs:
 
 @attrs.define(slots=False)
 class LooseAttrs:
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
 
 class Named(NamedTuple):
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
     @property
@@ -218,17 +218,12 @@ class Named(NamedTuple):
 
 
 class PlainNamed(NamedTuple):
-    key: Annotated[int, pg.Subject] = OWN
+    key: Key = OWN
     email: Email = FREE
 
 
 class LooseNamed(PlainNamed):
     """Has a `__dict__`, which a named tuple has not."""
-
-
-class Row(TypedDict):
-    key: Annotated[int, pg.Subject]
-    email: Email
 
 
 class RowDict(dict[str, Any]):

@@ -6,30 +6,26 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Union
+from typing import Any, Union
 
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.use import end_use
 from tests.bypass.seal_looking import guard
 from tests.support import in_threads
-
-
-class Customer(BaseModel):
-    email: Annotated[str, tm.Registration]
+from tests.unit.models import Contact
 
 
 @guard.access
-def load() -> Customer:
-    return Customer(email="e")
+def load() -> Contact:
+    return Contact(email="e")
 
 
 @guard.access
-async def aload() -> Customer:
-    return Customer(email="e")
+async def aload() -> Contact:
+    return Contact(email="e")
 
 
 def outcome(fn: Callable[[], Any] = load) -> str:
@@ -96,7 +92,7 @@ def test_what_was_made_inside_a_block_does_not_work_after_it() -> None:
             load,
             functools.partial(load),
             functools.partial(use.check, "1.1a"),
-            functools.partial(use.withhold, Customer(email="e")),
+            functools.partial(use.withhold, Contact(email="e")),
             lambda: guard.carry(load),
         ]
         assert {outcome(fn) for fn in later} == {"read"}
@@ -116,9 +112,9 @@ def test_a_use_cannot_be_opened_again_by_hand() -> None:
 
 def test_a_generator_goes_on_under_the_purpose_of_where_it_goes_on() -> None:
     @guard.access
-    def rows() -> Iterator[Customer]:
+    def rows() -> Iterator[Contact]:
         while True:
-            yield Customer(email="e")
+            yield Contact(email="e")
 
     given = rows()
     with guard.purpose(tm.RenewalGuidance):

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, RootModel, TypeAdapter
+from pydantic import BaseModel, RootModel, TypeAdapter, field_serializer
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -20,10 +20,11 @@ from tests.bypass.subjects import NAME, P, R, Row, Safe, answer
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
 
-def test_dumps_are_of_their_rows_subjects() -> None:
-    class Order(pg.PersonalModel):
-        address: pg.Personal[str, tm.Registration]
+class Order(pg.PersonalModel):
+    address: pg.Personal[str, tm.Registration]
 
+
+def test_dumps_are_of_their_rows_subjects() -> None:
     class Account(pg.PersonalModel):
         key: Annotated[int, pg.Subject]
         first: Order
@@ -92,11 +93,6 @@ def test_dumps_of_rows_whose_id_is_withheld_are_of_their_subjects() -> None:
 
 
 def test_a_dump_within_a_dump_is_of_the_row_around_it() -> None:
-    from pydantic import field_serializer
-
-    class Order(pg.PersonalModel):
-        address: pg.Personal[str, tm.Registration]
-
     order = Order(address=NAME)
 
     class Account(pg.PersonalModel):

@@ -13,9 +13,10 @@ from fastapi.testclient import TestClient
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.bypass.kinds import SENTINEL, Device, Named, Row, kinds
+from tests.bypass.kinds import SENTINEL, Named, kinds
 from tests.bypass.render import WAYS, shown
 from tests.bypass.seal_looking import guard
+from tests.unit.models import Device, Row
 
 NAMES = list(kinds())
 

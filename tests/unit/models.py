@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Annotated, TypedDict, TypeVar
 
@@ -31,6 +32,18 @@ class Contact(BaseModel):
 class Customer(BaseModel):
     email: Email
     device: Device
+
+
+@dataclasses.dataclass
+class MarkedCustomer:
+    id: Annotated[int, pg.Subject]
+    email: Email
+    device: Device
+
+
+@dataclasses.dataclass
+class Sealing:
+    phone: Registered
 
 
 class Row(TypedDict):

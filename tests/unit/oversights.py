@@ -57,6 +57,18 @@ class Office:
         raise AssertionError("nothing is handed over here")
 
 
+class Many(Office):
+    """An office that can be asked of many subjects at once; `batches` are those it was asked about together."""
+
+    def __init__(self, all_preferences: dict[str, SubjectPreferences] | None = None) -> None:
+        super().__init__(all_preferences)
+        self.batches: list[list[str]] = []
+
+    def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
+        self.batches.append(list(subjects))
+        return [self.all_preferences.get(subject, CLEAR) for subject in subjects]
+
+
 class Counting(Tape):
     """A ledger that counts uses itself, and is told of exceptions."""
 

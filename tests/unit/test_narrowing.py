@@ -18,19 +18,7 @@ from purposeguard.values.row_filter import RowFilter
 from purposeguard.values.type_schema import read_shape
 from tests.unit.marked_rows import BAD, KINDS, Frozen, every_kind, good, listed, narrowed, reading
 from tests.unit.models import Email, P
-from tests.unit.oversights import STOPPED, Office, guarded
-
-
-class Many(Office):
-    """An office that can be asked of many subjects at once."""
-
-    def __init__(self, all_preferences: dict[str, SubjectPreferences]) -> None:
-        super().__init__(all_preferences)
-        self.batches: list[list[str]] = []
-
-    def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
-        self.batches.append(list(subjects))
-        return [self.all_preferences.get(subject, CLEAR) for subject in subjects]
+from tests.unit.oversights import STOPPED, Many, Office, guarded
 
 
 @pytest.mark.usefixtures("remembers")

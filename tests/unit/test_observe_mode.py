@@ -19,14 +19,8 @@ from purposeguard.runtime.current_use import ReportUnresolved, is_observing
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.observer import ObservedLog
 from tests.support import RecordingObserver
+from tests.unit.models import MarkedCustomer
 from tests.unit.oversights import Office
-
-
-@dataclasses.dataclass
-class Customer:
-    id: Annotated[int, pg.Subject]
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
 
 
 @dataclasses.dataclass
@@ -48,13 +42,13 @@ class Unreachable(Office):
         raise UnknownRecipient(recipient_id, "is not on the register")
 
 
-AIKO = Customer(7, "a@example.com", "laptop")
+AIKO = MarkedCustomer(7, "a@example.com", "laptop")
 EMAIL = pg.Personal("a@example.com", tm.Registration)
 
 
 def read_rows(guard: pg.Guard, **options: bool) -> object:
     @guard.access(**options)
-    def read() -> list[Customer]:
+    def read() -> list[MarkedCustomer]:
         return [AIKO]
 
     return read()
@@ -62,7 +56,7 @@ def read_rows(guard: pg.Guard, **options: bool) -> object:
 
 def read_each(guard: pg.Guard, **options: bool) -> object:
     @guard.access(**options)
-    def read() -> Iterator[Customer]:
+    def read() -> Iterator[MarkedCustomer]:
         yield AIKO
 
     return list(read())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.observer import Observer
 from purposeguard.runtime.snapshot import PolicySnapshot
-from tests.unit.models import D, R, guard
+from tests.unit.models import D, MarkedCustomer, R, guard
 from tests.unit.samples import revised
 
 pytestmark = pytest.mark.usefixtures("remembers")
@@ -49,21 +48,14 @@ class Recorder:
         self.events.append("replaced")
 
 
-@dataclass
-class Customer:
-    id: Annotated[int, pg.Subject]
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
-
-
 @guard.access(tm.Registration)
 def load() -> str:
     return "a@example.com"
 
 
 @guard.access(withhold=True)
-def customers() -> list[Customer]:
-    return [Customer(7, "a@example.com", "TM")]
+def customers() -> list[MarkedCustomer]:
+    return [MarkedCustomer(7, "a@example.com", "TM")]
 
 
 @pytest.fixture
@@ -158,7 +150,7 @@ def test_whoever_listens_is_told_of_each_guard_that_is_made() -> None:
 
 
 @guard.access(tm.ProductData)
-def marked() -> list[Customer]:
+def marked() -> list[MarkedCustomer]:
     raise AssertionError("it is refused before")
 
 

@@ -17,7 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.plan import ValuePlan, make_plan
 from purposeguard.values.type_schema import SILENT, Shape, read_shape
 from purposeguard.values.walk import ArgumentScan
-from tests.unit.models import Device, Email, P
+from tests.unit.models import Device, Email, P, Sealing
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
 
@@ -145,11 +145,6 @@ class Computing(Data):
 class Missing(Data):
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
-
-
-@dataclasses.dataclass
-class Sealing:
-    phone: pg.Personal[str, tm.Registration]
 
 
 @dataclasses.dataclass

@@ -21,7 +21,7 @@ from purposeguard.policy.row_context import RowContext, subject_key, subject_key
 from purposeguard.runtime.execution import current_execution
 from purposeguard.runtime.protocols import Roster, can_ask_for_many, can_prefetch_roster
 from purposeguard.runtime.use import is_owner_running
-from tests.unit.oversights import STOPPED, SUSPENDED, WAYS_TO_READ, Counting, Office, guarded
+from tests.unit.oversights import STOPPED, SUSPENDED, WAYS_TO_READ, Counting, Many, Office, guarded
 
 R, P = tm.Registration, tm.ProductData
 guard = pg.Guard(tm.NOTICE)
@@ -103,16 +103,11 @@ class _Everywhere(Office):
         return STOPPED
 
 
-class _Batched(Office):
-    """Is asked of many; `batches` are those it was asked about together."""
-
-    def __init__(self, all_preferences: dict[str, SubjectPreferences] | None = None) -> None:
-        super().__init__(all_preferences)
-        self.batches: list[list[str]] = []
+class _Batched(Many):
+    """Says of many that they asked for nothing, whatever they did."""
 
     def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
-        self.batches.append(subjects)
-        return [CLEAR for _ in subjects]
+        return [CLEAR for _ in super().preferences_of_each(subjects)]
 
 
 class _Overridden(_Batched):

@@ -24,7 +24,7 @@ from purposeguard.values.withheld import is_copy
 from tests.unit.customers import withheld
 from tests.unit.marked_rows import Data as Marked
 from tests.unit.marked_rows import read, reading
-from tests.unit.models import D, Device, Email, P, R, guard
+from tests.unit.models import D, Device, Email, P, R, Sealing, guard
 from tests.unit.oversights import SUSPENDED, guarded
 from tests.unit.samples import Tape
 
@@ -530,11 +530,6 @@ def test_private_attributes_of_rows_in_rows_are_looked_at() -> None:
     [left] = withheld(outer)
     assert left.inner[0]._row is None
     assert left.inner[0].email == "e"
-
-
-@dataclasses.dataclass
-class Sealing:
-    phone: pg.Personal[str, tm.Registration]
 
 
 def test_a_row_of_seals_with_more_is_no_row_as_announced() -> None:
