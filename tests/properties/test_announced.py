@@ -56,9 +56,7 @@ class Registrar(Office):
 
 
 guard = pg.Guard(
-    tm.NOTICE,
-    governance=Registrar({"7": STOPPED}),
-    clock=lambda: datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC),
+    tm.NOTICE, governance=Registrar({"7": STOPPED}), clock=lambda: datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
 )
 
 

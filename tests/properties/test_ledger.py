@@ -244,10 +244,7 @@ def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mod
         may = [guard.allows(source, purpose, channel) for source in sources]
         granted = [Label(source) for source, one in zip(sources, may, strict=True) if one]
         with guard.purpose(purpose, channel=channel, activity="it") as use:
-            for dump in (
-                value.model_dump,
-                lambda use=use: json.loads(value.model_dump_json(context={"use": use})),
-            ):
+            for dump in (value.model_dump, lambda use=use: json.loads(value.model_dump_json(context={"use": use}))):
                 before = len(ledger.denials)
                 if all(may) or mode == "observe":
                     assert dump() == whole

@@ -172,9 +172,7 @@ def list_outcomes(guard: pg.Guard, inner: Any, outer: Any, purpose: Any) -> dict
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    inner=specs(),
-    outer=specs(),
-    purpose=st.sampled_from([tm.RenewalGuidance, tm.ProductProvision, tm.ProductGuidance]),
+    inner=specs(), outer=specs(), purpose=st.sampled_from([tm.RenewalGuidance, tm.ProductProvision, tm.ProductGuidance])
 )
 def test_tags_in_the_file_decide_as_tags_in_the_code(
     tmp_path: Path, kind: str, inner: dict[str, FieldSpec], outer: dict[str, FieldSpec], purpose: Any

@@ -13,17 +13,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purposeguard import (
-    Guard,
-    Label,
-    Notice,
-    NotPersonal,
-    Purpose,
-    Source,
-    UnknownPurpose,
-    UnknownSource,
-    notices,
-)
+from purposeguard import Guard, Label, Notice, NotPersonal, Purpose, Source, UnknownPurpose, UnknownSource, notices
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.mro import linearize
 from purposeguard.notice.vocabulary import TermMeta, fold

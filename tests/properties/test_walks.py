@@ -22,17 +22,7 @@ from purposeguard.policy.verdict import Verdict
 from purposeguard.values.type_schema import Shape, read_shape
 from purposeguard.values.withheld import ClassCache, WithheldRecord
 from purposeguard.values.withholding import FieldWithholder
-from tests.properties.test_announced import (
-    ANNOUNCED,
-    BOTH,
-    COMING,
-    FREE,
-    HIDDEN,
-    HOLDERS,
-    MARKED,
-    SEALED,
-    Kind,
-)
+from tests.properties.test_announced import ANNOUNCED, BOTH, COMING, FREE, HIDDEN, HOLDERS, MARKED, SEALED, Kind
 
 MATRIX = PolicyTable(tm.NOTICE)
 

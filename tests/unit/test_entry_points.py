@@ -164,10 +164,7 @@ def test_refusals_name_the_entry_point() -> None:
             read()
         with guard.purpose(tm.RenewalGuidance, activity="remind"), pytest.raises(pg.PurposeViolation) as denied:
             read()
-        with (
-            guard.purpose(tm.RenewalGuidance, activity="GET /users/{id}"),
-            pytest.raises(pg.PurposeViolation) as same,
-        ):
+        with guard.purpose(tm.RenewalGuidance, activity="GET /users/{id}"), pytest.raises(pg.PurposeViolation) as same:
             read()
     assert missing.value.entry_point == denied.value.entry_point == "GET /users/{id}"
     assert "for activity remind, at GET /users/{id}" in str(denied.value)
