@@ -12,6 +12,7 @@ import pytest
 from purposeguard import PurposeMissing, PurposeViolation
 from tests import support
 from tests.concurrency.parties import PARTIES, Party, assert_none, async_stream, guard, party, running
+from tests.unit.models import in_a_loop
 
 
 def none_here() -> None:
@@ -22,44 +23,40 @@ def none_here() -> None:
         assert_none(owner)
 
 
-def test_an_async_generator_is_run_by_many_tasks_in_turn() -> None:
-    async def main() -> None:
-        streams = [async_stream(owner) for owner in PARTIES]
-        turns = [asyncio.Lock() for _ in streams]
+@in_a_loop
+async def test_an_async_generator_is_run_by_many_tasks_in_turn() -> None:
+    streams = [async_stream(owner) for owner in PARTIES]
+    turns = [asyncio.Lock() for _ in streams]
 
-        async def run(number: int) -> None:
-            async with party(number).block():
-                for stream, turn in zip(streams, turns, strict=True):
-                    async with turn:
-                        await anext(stream)
-                    party(number).holds()
+    async def run(number: int) -> None:
+        async with party(number).block():
+            for stream, turn in zip(streams, turns, strict=True):
+                async with turn:
+                    await anext(stream)
+                party(number).holds()
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(150):
-                group.create_task(run(number))
-        for stream in streams:
-            await stream.aclose()  # type: ignore[attr-defined]  # they are generators
-        none_here()
-
-    asyncio.run(main())
+    async with asyncio.TaskGroup() as group:
+        for number in range(150):
+            group.create_task(run(number))
+    for stream in streams:
+        await stream.aclose()  # type: ignore[attr-defined]  # they are generators
+    none_here()
 
 
-def test_a_coroutine_is_carried_into_its_task() -> None:
-    async def main() -> None:
-        async def body(number: int) -> None:
-            for _ in range(3):
-                await asyncio.sleep(0)
-                PARTIES[number].holds()
+@in_a_loop
+async def test_a_coroutine_is_carried_into_its_task() -> None:
+    async def body(number: int) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+            PARTIES[number].holds()
 
-        pending = []
-        for number in range(len(PARTIES)):
-            with PARTIES[number].block():
-                pending += [asyncio.create_task(guard.carry(body)(number)) for _ in range(20)]
-        none_here()
-        await asyncio.gather(*pending)
-        none_here()
-
-    asyncio.run(main())
+    pending = []
+    for number in range(len(PARTIES)):
+        with PARTIES[number].block():
+            pending += [asyncio.create_task(guard.carry(body)(number)) for _ in range(20)]
+    none_here()
+    await asyncio.gather(*pending)
+    none_here()
 
 
 # ---- At length ----------------------------------------------------------------------------------------------------

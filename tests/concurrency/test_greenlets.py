@@ -25,6 +25,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import execution
 from tests.concurrency.parties import PARTIES, Party, assert_none, guard, party, stream
 from tests.support import RecordingLedger, printed_by
+from tests.unit.models import in_a_loop
 
 MINE, OTHER = PARTIES[0], PARTIES[1]
 
@@ -309,7 +310,8 @@ def test_a_greenlet_that_is_killed_inside_a_block_leaves_it() -> None:
 # --- Beside event loops
 
 
-def test_in_a_task_the_task_counts_in_whatever_greenlets_it_runs() -> None:
+@in_a_loop
+async def test_in_a_task_the_task_counts_in_whatever_greenlets_it_runs() -> None:
     async def query() -> None:
         def inside() -> None:
             MINE.here()
@@ -326,10 +328,7 @@ def test_in_a_task_the_task_counts_in_whatever_greenlets_it_runs() -> None:
             MINE.here()
         await greenlet_spawn(assert_none, MINE)
 
-    async def main() -> None:
-        await asyncio.gather(*(query() for _ in range(20)))
-
-    asyncio.run(main())
+    await asyncio.gather(*(query() for _ in range(20)))
 
 
 def test_a_loop_inside_a_greenlet_has_its_purpose_also_where_it_hops_to_others() -> None:
@@ -391,14 +390,12 @@ def test_a_greenlet_beside_the_one_that_runs_a_loop_is_not_its_task() -> None:
         gevent.spawn(asyncio.run, main()).get()
 
 
-def test_a_use_of_a_loop_s_callback_holds_in_no_task_of_it() -> None:
-    async def main() -> None:
-        uses: list[pg.Use[Any]] = []
-        asyncio.get_running_loop().call_soon(lambda: uses.append(MINE.block().__enter__()))
-        await asyncio.sleep(0)
-        shut(uses[0])
-
-    asyncio.run(main())
+@in_a_loop
+async def test_a_use_of_a_loop_s_callback_holds_in_no_task_of_it() -> None:
+    uses: list[pg.Use[Any]] = []
+    asyncio.get_running_loop().call_soon(lambda: uses.append(MINE.block().__enter__()))
+    await asyncio.sleep(0)
+    shut(uses[0])
 
 
 def test_tasks_of_trio_beside_greenlets() -> None:

@@ -13,6 +13,7 @@ import pytest
 from purposeguard import Guard, Notice, PurposeViolation
 from purposeguard.notices import trendmicro_jp as tm
 from tests import support
+from tests.unit.models import in_a_loop
 
 
 def revised(**grants: list[str]) -> Notice:
@@ -110,7 +111,8 @@ def test_uses_while_the_notice_is_replaced() -> None:
         support.in_threads([*[firing.use] * 6, lambda: firing.fire(100)])
 
 
-def test_tasks_while_the_notice_is_replaced() -> None:
+@in_a_loop
+async def test_tasks_while_the_notice_is_replaced() -> None:
     firing = Firing()
 
     async def task() -> None:
@@ -133,10 +135,7 @@ def test_tasks_while_the_notice_is_replaced() -> None:
                 await asyncio.sleep(0)
         firing.over.set()
 
-    async def main() -> None:
-        await asyncio.gather(*(task() for _ in range(100)), fire())
-
-    asyncio.run(main())
+    await asyncio.gather(*(task() for _ in range(100)), fire())
 
 
 @pytest.mark.parametrize("way", ["check", "use", "access", "whole", "withheld", "cached"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
-from typing import Annotated, TypedDict, TypeVar
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
@@ -26,12 +29,12 @@ Registered = pg.Personal[str, tm.Registration]
 
 
 class Contact(BaseModel):
-    email: Email
+    email: Email = "e"
 
 
 class Customer(BaseModel):
-    email: Email
-    device: Device
+    email: Email = "e"
+    device: Device = "d"
 
 
 @dataclasses.dataclass
@@ -57,3 +60,13 @@ def purpose_here() -> str | None:
         return guard.current.purpose.clause  # type: ignore[union-attr]
     except pg.PurposeMissing:
         return None
+
+
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that is a coroutine function, run by a loop of its own."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        asyncio.run(test(*arguments, **named))
+
+    return run

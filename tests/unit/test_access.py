@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import contextlib
 import functools
@@ -14,7 +13,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.models import Contact, Customer, D, Device, R, Row, guard
+from tests.unit.models import Contact, Customer, D, Device, R, Row, guard, in_a_loop
 
 ran: collections.Counter[str] = collections.Counter()
 
@@ -143,25 +142,23 @@ def test_not_personal_data_needs_a_purpose_all_the_same() -> None:
 # --- kinds of functions
 
 
-def test_a_coroutine_function_is_checked_when_it_runs() -> None:
+@in_a_loop
+async def test_a_coroutine_function_is_checked_when_it_runs() -> None:
     @guard.access
     async def load() -> Contact:
         ran["async"] += 1
         return Contact(email="e")
 
-    async def main() -> None:
-        ran.clear()
-        assert inspect.iscoroutinefunction(load)
-        with pytest.raises(pg.PurposeMissing):
-            await load()
-        async with guard.purpose(tm.RenewalGuidance):
-            pending = load()
-            assert (await load()).email == "e"
-        with pytest.raises(pg.PurposeMissing):
-            await pending
-        assert ran == {"async": 1}
-
-    asyncio.run(main())
+    ran.clear()
+    assert inspect.iscoroutinefunction(load)
+    with pytest.raises(pg.PurposeMissing):
+        await load()
+    async with guard.purpose(tm.RenewalGuidance):
+        pending = load()
+        assert (await load()).email == "e"
+    with pytest.raises(pg.PurposeMissing):
+        await pending
+    assert ran == {"async": 1}
 
 
 def test_a_generator_is_checked_before_each_step() -> None:
@@ -196,27 +193,25 @@ def test_a_generator_is_checked_before_each_step() -> None:
     assert len(closed) == 4
 
 
-def test_an_async_generator_is_checked_before_each_step() -> None:
+@in_a_loop
+async def test_an_async_generator_is_checked_before_each_step() -> None:
     @guard.access
     async def load() -> AsyncIterator[Contact]:
         for key in range(3):
             yield Contact(email=f"e{key}")
 
-    async def main() -> None:
+    given = load()
+    with pytest.raises(pg.PurposeMissing):
+        await anext(given)
+    async with guard.purpose(tm.RenewalGuidance):
         given = load()
-        with pytest.raises(pg.PurposeMissing):
+        assert (await anext(given)).email == "e0"
+        with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
             await anext(given)
-        async with guard.purpose(tm.RenewalGuidance):
-            given = load()
-            assert (await anext(given)).email == "e0"
-            with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
-                await anext(given)
-            assert len([one async for one in load()]) == 3
-            given = load()
-            await anext(given)
-        await given.aclose()  # type: ignore[attr-defined]
-
-    asyncio.run(main())
+        assert len([one async for one in load()]) == 3
+        given = load()
+        await anext(given)
+    await given.aclose()  # type: ignore[attr-defined]
 
 
 class Repository:
@@ -340,7 +335,8 @@ def test_withholding_still_refuses_what_the_decorator_names() -> None:
     assert observing.access(tm.Contract, withhold=True)(load.__wrapped__)().device == "d"  # type: ignore[attr-defined]  # as functools has it
 
 
-def test_withholding_from_functions_of_every_kind() -> None:
+@in_a_loop
+async def test_withholding_from_functions_of_every_kind() -> None:
     whole = Customer(email="e", device="d")
 
     @guard.access(withhold=True)
@@ -360,12 +356,9 @@ def test_withholding_from_functions_of_every_kind() -> None:
     def lazily() -> Iterator[Customer]:
         return iter([whole])
 
-    async def main() -> None:
-        async with guard.purpose(tm.RenewalGuidance):
-            given = [await slow(), *each(), *[one async for one in aeach()], *lazily()]
-        assert [one.model_dump() for one in given] == [{"email": "e"}] * 5
-
-    asyncio.run(main())
+    async with guard.purpose(tm.RenewalGuidance):
+        given = [await slow(), *each(), *[one async for one in aeach()], *lazily()]
+    assert [one.model_dump() for one in given] == [{"email": "e"}] * 5
 
 
 def test_what_cannot_be_withheld_singly_is_refused_with_advice() -> None:

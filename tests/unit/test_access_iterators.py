@@ -15,27 +15,17 @@ from typing import IO, Annotated, Any, NewType, Self
 
 import pytest
 import typing_extensions
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.support import crossed
-from tests.unit.marked_rows import Frozen
+from tests.unit.marked_rows import Frozen, reading
 from tests.unit.marked_rows import Named as MarkedKey
-from tests.unit.models import Device, Email, guard
+from tests.unit.models import Contact, Customer, Email, guard, in_a_loop
 from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
 
 MAY, MAY_NOT, WHOLE = tm.RenewalGuidance, tm.TrafficAnalysis, tm.ProductProvision
-
-
-class Contact(BaseModel):
-    email: Email = "e"
-
-
-class Customer(BaseModel):
-    email: Email = "e"
-    device: Device = "d"
 
 
 def contacts() -> Generator[Contact, Any, Any]:
@@ -86,18 +76,10 @@ MADE: dict[str, Callable[[], Any]] = {
 }
 
 
-def announced(annotation: Any, make: Callable[[], Any]) -> Callable[[], Any]:
-    def load() -> Any:
-        return make()
-
-    load.__annotations__["return"] = annotation
-    return load
-
-
 @pytest.mark.parametrize("made", MADE)
 @pytest.mark.parametrize("annotation", [Iterator[Contact], Iterable[Contact], Contact, list[Contact], Any])
 def test_an_iterator_asks_at_each_item(made: str, annotation: Any) -> None:
-    load = guard.access(tm.Registration)(announced(annotation, MADE[made]))
+    load = reading(guard, annotation, MADE[made], tm.Registration)
     with guard.purpose(MAY):
         rows = load()
         assert iter(rows) is rows
@@ -113,7 +95,7 @@ def test_an_iterator_asks_at_each_item(made: str, annotation: Any) -> None:
 
 
 def test_what_is_refused_is_not_taken_from_it() -> None:
-    load = guard.access(announced(Iterator[Contact], lambda: iter([Contact(email="1"), Contact(email="2")])))
+    load = reading(guard, Iterator[Contact], lambda: iter([Contact(email="1"), Contact(email="2")]))
     with guard.purpose(MAY):
         rows = load()
     with pytest.raises(pg.PurposeMissing):
@@ -128,10 +110,8 @@ def test_another_revision_decides_from_the_next_item_on(options: dict[str, bool]
     mine = pg.Guard(before)
     source, purpose = before.source("1.1"), before.purposes[0]
 
-    Row = dataclasses.make_dataclass("Row", [("key", Annotated[int, source])])
-
-    annotation: Any = Iterator[Row]  # type: ignore[valid-type]  # a class that is made here
-    load = mine.access(**options)(announced(annotation, lambda: map(Row, range(9))))
+    Row: Any = dataclasses.make_dataclass("Row", [("key", Annotated[int, source])])
+    load = reading(mine, Iterator[Row], lambda: map(Row, range(9)), **options)
     with mine.purpose(purpose):
         rows = load()
         assert next(rows).key == 0
@@ -143,8 +123,7 @@ def test_another_revision_decides_from_the_next_item_on(options: dict[str, bool]
 def test_each_step_is_counted_as_a_generators_is() -> None:
     tape = Tape()
     mine = pg.Guard(tm.NOTICE, ledger=tape)
-
-    load = mine.access(announced(Iterator[Contact], lambda: iter([Contact(), Contact()])))
+    load = reading(mine, Iterator[Contact], lambda: iter([Contact(), Contact()]))
 
     @mine.access
     def each() -> Iterator[Contact]:
@@ -154,7 +133,7 @@ def test_each_step_is_counted_as_a_generators_is() -> None:
         with mine.purpose(MAY, activity=function.__name__):
             assert len(list(function())) == 2
     # Two items and the end of them; and the call, which may have read already.
-    assert [(use[0], use[-1]) for use in tape.uses] == [("load", 4), ("each", 3)]
+    assert [(use[0], use[-1]) for use in tape.uses] == [("read", 4), ("each", 3)]
 
 
 # --- It stays what it was
@@ -175,7 +154,7 @@ def test_what_generators_take_reaches_them() -> None:
         finally:
             taken.append("closed")
 
-    load = guard.access(announced(Generator[Contact, str, Contact], talking))
+    load = reading(guard, Generator[Contact, str, Contact], talking)
     with guard.purpose(MAY):
         rows = load()
         assert isinstance(rows, Generator)
@@ -197,7 +176,7 @@ def test_what_generators_take_reaches_them() -> None:
 
 
 def test_what_an_iterator_has_not_it_does_not_get() -> None:
-    load = guard.access(announced(Iterator[Contact], lambda: map(copy.copy, contacts())))
+    load = reading(guard, Iterator[Contact], lambda: map(copy.copy, contacts()))
     with guard.purpose(MAY):
         rows: Any = load()
         assert isinstance(rows, Iterator)
@@ -207,13 +186,8 @@ def test_what_an_iterator_has_not_it_does_not_get() -> None:
 
 
 def test_other_methods_ask_too() -> None:
-    made: list[Rows] = []
-
-    @guard.access(tm.Registration)
-    def load() -> Rows:
-        made.append(Rows())
-        return made[-1]
-
+    made = Rows()
+    load = reading(guard, Rows, lambda: made, tm.Registration)
     with guard.purpose(MAY):
         rows = load()
         fetch, rest = rows.fetchall, rows.rest()
@@ -223,17 +197,14 @@ def test_other_methods_ask_too() -> None:
         with pytest.raises(pg.PurposeMissing):
             ask()
     rows.close()
-    assert made[0].closed
-    assert made[0].asked == 2
+    assert (made.closed, made.asked) == (True, 2)
 
 
 def test_cursors_and_files_are_read_as_before() -> None:
     connection = sqlite3.connect(":memory:")
-
-    query = guard.access(tm.Registration)(
-        announced(sqlite3.Cursor, lambda: connection.execute("select value from json_each('[1, 2, 3]')"))
-    )
-    lines = guard.access(tm.Registration)(announced(IO[str], lambda: io.StringIO("1\n2\n3\n")))
+    select = "select value from json_each('[1, 2, 3]')"
+    query = reading(guard, sqlite3.Cursor, lambda: connection.execute(select), tm.Registration)
+    lines = reading(guard, IO[str], lambda: io.StringIO("1\n2\n3\n"), tm.Registration)
     with contextlib.closing(connection):
         with guard.purpose(MAY):
             rows = query()
@@ -270,7 +241,7 @@ class Lease(Rows):
 
 
 def test_what_is_given_on_entering_asks_too() -> None:
-    load: Callable[[], Lease] = guard.access(tm.Registration)(announced(Lease, Lease))
+    load: Callable[[], Lease] = reading(guard, Lease, Lease, tm.Registration)
 
     async def run() -> Iterator[Contact]:
         async with load() as rows:
@@ -287,7 +258,7 @@ def test_what_is_given_on_entering_asks_too() -> None:
 
 
 def test_what_is_withheld_from_shows_nothing_else() -> None:
-    load = guard.access(withhold=True)(announced(Iterator[Customer], Rows))
+    load = reading(guard, Iterator[Customer], Rows, withhold=True)
     with guard.purpose(MAY):
         rows = load()
         assert not hasattr(rows, "__dict__")
@@ -296,7 +267,7 @@ def test_what_is_withheld_from_shows_nothing_else() -> None:
 
 
 def test_it_is_neither_copied_nor_pickled() -> None:
-    load = guard.access(announced(Iterator[Contact], lambda: iter([Contact()])))
+    load = reading(guard, Iterator[Contact], lambda: iter([Contact()]))
     with guard.purpose(MAY):
         rows = load()
     leaving = (copy.copy, copy.deepcopy, pickle.dumps, lambda one: one.__reduce__(), lambda one: one.__getstate__())
@@ -348,92 +319,76 @@ async def acontacts(taken: list[Any] | None = None) -> AsyncGenerator[Contact, A
 
 
 @pytest.mark.parametrize("make", [Stream, acontacts])
-def test_an_async_iterator_asks_at_each_item(make: Callable[[], Any]) -> None:
-    @guard.access
-    def load() -> AsyncIterator[Contact]:
-        stream: AsyncIterator[Contact] = make()
-        return stream
-
-    async def run() -> None:
-        with guard.purpose(MAY):
-            rows = load()
-            assert aiter(rows) is rows
-            assert (await anext(rows)).email == "e"
-            with guard.purpose(MAY_NOT), pytest.raises(pg.PurposeViolation):
-                await anext(rows)
-            ahead = anext(rows)
-        for ask in (ahead, anext(rows)):
-            with pytest.raises(pg.PurposeMissing):
-                await ask
-
-    asyncio.run(run())
-
-
-def test_what_async_generators_take_reaches_them() -> None:
-    taken: list[Any] = []
-
-    load = guard.access(announced(AsyncGenerator[Contact, Any], lambda: acontacts(taken)))
-
-    async def run() -> None:
-        with guard.purpose(MAY):
-            rows = load()
-            assert isinstance(rows, AsyncGenerator)
+@in_a_loop
+async def test_an_async_iterator_asks_at_each_item(make: Callable[[], Any]) -> None:
+    load = reading(guard, AsyncIterator[Contact], make)
+    with guard.purpose(MAY):
+        rows = load()
+        assert aiter(rows) is rows
+        assert (await anext(rows)).email == "e"
+        with guard.purpose(MAY_NOT), pytest.raises(pg.PurposeViolation):
             await anext(rows)
-            await rows.asend("s")
-            await rows.athrow(KeyError("k"))
-        for ask in (rows.asend("t"), rows.athrow(KeyError("t"))):
-            with pytest.raises(pg.PurposeMissing):
-                await ask
-        await rows.aclose()
+        ahead = anext(rows)
+    for ask in (ahead, anext(rows)):
+        with pytest.raises(pg.PurposeMissing):
+            await ask
 
-    asyncio.run(run())
+
+@in_a_loop
+async def test_what_async_generators_take_reaches_them() -> None:
+    taken: list[Any] = []
+    load = reading(guard, AsyncGenerator[Contact, Any], lambda: acontacts(taken))
+    with guard.purpose(MAY):
+        rows = load()
+        assert isinstance(rows, AsyncGenerator)
+        await anext(rows)
+        await rows.asend("s")
+        await rows.athrow(KeyError("k"))
+    for ask in (rows.asend("t"), rows.athrow(KeyError("t"))):
+        with pytest.raises(pg.PurposeMissing):
+            await ask
+    await rows.aclose()
     assert taken == ["s", ("k",), "closed"]
 
 
-def test_an_async_cursor_is_entered_and_asked_as_before() -> None:
+@in_a_loop
+async def test_an_async_cursor_is_entered_and_asked_as_before() -> None:
     stream = Stream()
-
-    load = guard.access(tm.Registration)(announced(Stream, lambda: stream))
-
-    async def run() -> None:
-        with guard.purpose(MAY):
-            async with load() as rows:
-                assert vars(stream) == {"open": True}
-                assert (await rows.fetch()).email == "e"
-                later = rows.fetch()
-            assert vars(stream) == {"open": False}
-        with pytest.raises(pg.PurposeMissing):
-            await later
-
-    asyncio.run(run())
+    load = reading(guard, Stream, lambda: stream, tm.Registration)
+    with guard.purpose(MAY):
+        async with load() as rows:
+            assert vars(stream) == {"open": True}
+            assert (await rows.fetch()).email == "e"
+            later = rows.fetch()
+        assert vars(stream) == {"open": False}
+    with pytest.raises(pg.PurposeMissing):
+        await later
 
 
 @pytest.mark.parametrize("options", [{}, {"withhold": True}])
-def test_a_coroutine_asks_when_it_runs(options: dict[str, bool]) -> None:
+@in_a_loop
+async def test_a_coroutine_asks_when_it_runs(options: dict[str, bool]) -> None:
     ran = []
 
     async def read() -> Customer:
         ran.append(1)
         return Customer()
 
-    load = guard.access(**options)(announced(Coroutine[Any, Any, Customer], read))
-
-    async def run() -> None:
-        with guard.purpose(WHOLE):
-            assert (await load()).device == "d"
-            late: Any = load()
-            other: Any = load()
-        with pytest.raises(pg.PurposeMissing):
-            await late
-        with guard.purpose(MAY), pytest.raises(pg.PurposeViolation):
-            (await other).device  # noqa: B018
-
-    asyncio.run(run())
+    load = reading(guard, Coroutine[Any, Any, Customer], read, **options)
+    with guard.purpose(WHOLE):
+        assert (await load()).device == "d"
+        late: Any = load()
+        other: Any = load()
+    with pytest.raises(pg.PurposeMissing):
+        await late
+    with guard.purpose(MAY), pytest.raises(pg.PurposeViolation):
+        (await other).device  # noqa: B018
     assert len(ran) == (2 if options else 1)
 
 
 @pytest.mark.parametrize("options", [{}, {"withhold": True}])
-def test_an_awaitable_of_ones_own_asks_when_it_is_awaited(options: dict[str, bool]) -> None:
+@in_a_loop
+async def test_an_awaitable_of_ones_own_asks_when_it_is_awaited(options: dict[str, bool]) -> None:
     class Query:
         """As some libraries have: awaited it gives its rows."""
 
@@ -441,33 +396,27 @@ def test_an_awaitable_of_ones_own_asks_when_it_is_awaited(options: dict[str, boo
             yield from asyncio.sleep(0).__await__()
             return Customer()
 
-    load = guard.access(**options)(announced(Awaitable[Customer], Query))
-
-    async def run() -> None:
-        with guard.purpose(WHOLE):
-            assert (await load()).device == "d"
-            late = load()
-        with pytest.raises(pg.PurposeMissing):
-            await late
-        with guard.purpose(MAY), pytest.raises(pg.PurposeViolation):
-            (await late).device  # noqa: B018
-
-    asyncio.run(run())
+    load = reading(guard, Awaitable[Customer], Query, **options)
+    with guard.purpose(WHOLE):
+        assert (await load()).device == "d"
+        late = load()
+    with pytest.raises(pg.PurposeMissing):
+        await late
+    with guard.purpose(MAY), pytest.raises(pg.PurposeViolation):
+        (await late).device  # noqa: B018
 
 
-def test_coroutine_functions_that_give_iterators() -> None:
+@in_a_loop
+async def test_coroutine_functions_that_give_iterators() -> None:
     @guard.access
     async def load() -> Iterator[Contact]:
         return contacts()
 
-    async def run() -> None:
-        with guard.purpose(MAY):
-            rows = await load()
-            next(rows)
-        with pytest.raises(pg.PurposeMissing):
-            next(rows)
-
-    asyncio.run(run())
+    with guard.purpose(MAY):
+        rows = await load()
+        next(rows)
+    with pytest.raises(pg.PurposeMissing):
+        next(rows)
 
 
 # --- Withheld and narrowed
@@ -481,7 +430,7 @@ def test_each_item_is_withheld_for_the_purpose_that_it_is_read_for(made: str) ->
         "list iterator": lambda: iter([Customer()] * 9),
     }
     for annotation in (Iterator[Customer], list[Customer], Customer):
-        load = guard.access(withhold=True)(announced(annotation, makes[made]))
+        load = reading(guard, annotation, makes[made], withhold=True)
         with guard.purpose(WHOLE):
             rows = load()
             assert next(rows).device == "d"
@@ -493,25 +442,20 @@ def test_each_item_is_withheld_for_the_purpose_that_it_is_read_for(made: str) ->
             next(rows)
 
 
-def test_async_items_are_withheld() -> None:
-    @guard.access(withhold=True)
-    def load() -> AsyncIterator[Customer]:
-        async def rows() -> AsyncIterator[Customer]:
-            while True:
-                yield Customer()
+@in_a_loop
+async def test_async_items_are_withheld() -> None:
+    async def customers() -> AsyncIterator[Customer]:
+        while True:
+            yield Customer()
 
-        return rows()
-
-    async def run() -> None:
-        with guard.purpose(WHOLE):
-            rows = load()
-            assert (await anext(rows)).device == "d"
-        with guard.purpose(MAY):
-            assert (await anext(rows)).model_dump() == {"email": "e"}
-        with pytest.raises(pg.PurposeMissing):
-            await anext(rows)
-
-    asyncio.run(run())
+    load = reading(guard, AsyncIterator[Customer], customers, withhold=True)
+    with guard.purpose(WHOLE):
+        rows = load()
+        assert (await anext(rows)).device == "d"
+    with guard.purpose(MAY):
+        assert (await anext(rows)).model_dump() == {"email": "e"}
+    with pytest.raises(pg.PurposeMissing):
+        await anext(rows)
 
 
 def test_what_a_use_withholds_from_is_of_that_use() -> None:
@@ -550,12 +494,9 @@ def test_each_row_of_an_iterator_is_looked_at_when_it_comes(options: dict[str, b
     office = Office({})
     mine = guarded(office)
 
-    def load() -> Iterator[Frozen]:
-        return map(frozen, (7, 8, 9))
-
-    reading = mine.access(**options)(load)
+    load = reading(mine, Iterator[Frozen], lambda: map(frozen, (7, 8, 9)), **options)
     with mine.purpose(MAY):
-        rows = reading()
+        rows = load()
         assert next(rows).email == "e"
         office.all_preferences["8"] = STOPPED
         if "narrow" in options:
@@ -565,14 +506,15 @@ def test_each_row_of_an_iterator_is_looked_at_when_it_comes(options: dict[str, b
             with pytest.raises(pg.SubjectViolation):
                 _ = next(rows).email
     with mine.purpose(MAY):
-        late = reading()
+        late = load()
     with pytest.raises(pg.PurposeMissing):
         next(late)
     with mine.purpose(MAY_NOT), pytest.raises(pg.PurposeViolation):
         _ = next(late).email
 
 
-def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
+@in_a_loop
+async def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
     office = Office({})
     mine = guarded(office)
 
@@ -580,17 +522,13 @@ def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
         for key in (7, 8, 9):
             yield Frozen(key=key)
 
-    load = mine.access(narrow=True)(announced(AsyncIterator[Frozen], rows))
-
-    async def run() -> None:
-        with mine.purpose(MAY):
-            stream = load()
-            assert (await anext(stream)).key == 7
-            office.all_preferences["8"] = STOPPED
-            assert (await anext(stream)).key == 9
-            assert await anext(stream, None) is None
-
-    asyncio.run(run())
+    load = reading(mine, AsyncIterator[Frozen], rows, narrow=True)
+    with mine.purpose(MAY):
+        stream = load()
+        assert (await anext(stream)).key == 7
+        office.all_preferences["8"] = STOPPED
+        assert (await anext(stream)).key == 9
+        assert await anext(stream, None) is None
 
 
 # --- Inside of other things
@@ -613,7 +551,7 @@ class Tree:
 
 
 def test_a_class_that_holds_itself_holds_no_iterator() -> None:
-    load = guard.access(announced(Tree, lambda: Tree("e", [])))
+    load = reading(guard, Tree, lambda: Tree("e", []))
     with guard.purpose(MAY):
         assert load() == Tree("e", [])
 
@@ -637,7 +575,7 @@ HOLDING: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
 def test_announced_iterators_inside_ask_as_well(
     annotation: Any, make: Callable[[Any], Any], take: Callable[[Any], Any], options: dict[str, bool]
 ) -> None:
-    load = guard.access(**options)(announced(annotation, lambda: make(Customer() for _ in range(9))))
+    load = reading(guard, annotation, lambda: make(Customer() for _ in range(9)), **options)
     with guard.purpose(WHOLE):
         rows = take(load())
         assert next(rows).device == "d"
@@ -659,10 +597,7 @@ def test_rows_of_iterators_inside_rows_are_looked_at_when_they_come() -> None:
     for options in ({}, {"narrow": True}, {"narrow": True, "withhold": True}):
         office.all_preferences.clear()
 
-        def batch() -> Any:
-            return Batch(map(frozen, (7, 8, 9)))
-
-        load = mine.access(**options)(announced(Batch, batch))
+        load = reading(mine, Batch, lambda: Batch(map(frozen, (7, 8, 9))), **options)
         with mine.purpose(MAY):
             rows = load().rows
             assert next(rows).key == 7
@@ -699,7 +634,7 @@ def test_what_comes_later_in_a_row_is_of_its_subject_then(name: str, options: di
         "contacts": lambda: Owned(7, contacts=contacts()),
         "emails": lambda: Owned(7, emails=(row.email for row in contacts())),
     }
-    load = mine.access(**options)(announced(Owned, make[name]))
+    load = reading(mine, Owned, make[name], **options)
     with mine.purpose(MAY):
         rows = getattr(load(), name)
         assert next(rows) in (Contact(email="e0"), "e0")
@@ -722,7 +657,7 @@ def test_what_is_awaited_later_in_a_row_is_of_its_subject_then() -> None:
 
     for options in ({}, {"narrow": True}):
         office.all_preferences.clear()
-        load = mine.access(**options)(announced(Owned, lambda: Owned(7, latest=contact())))
+        load = reading(mine, Owned, lambda: Owned(7, latest=contact()), **options)
         with mine.purpose(MAY):
             row = load()
             office.all_preferences["7"] = STOPPED
@@ -734,8 +669,8 @@ def test_what_is_awaited_later_in_a_row_is_of_its_subject_then() -> None:
 def test_an_iterator_in_the_place_of_a_mapping_may_give_its_keys(options: dict[str, bool]) -> None:
     mine = guarded()
     rows = {MarkedKey(7): 1, MarkedKey(8): 2}
-    load = mine.access(**options)(announced(dict[MarkedKey, int], lambda: iter(rows)))
-    others = mine.access(**options)(announced(dict[MarkedKey, int], contacts))
+    load = reading(mine, dict[MarkedKey, int], lambda: iter(rows), **options)
+    others = reading(mine, dict[MarkedKey, int], contacts, **options)
     with mine.purpose(MAY):
         if options:
             assert [row.key for row in load() if "email" in row._asdict()] in ([8], [7, 8])
@@ -753,9 +688,8 @@ async def awaited(value: Awaitable[Any]) -> Any:
 def test_where_denials_are_observed_everything_is_given_and_recorded() -> None:
     tape = Tape()
     observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
-
     for options in ({}, {"withhold": True}):
-        load = observing.access(**options)(announced(Iterator[Customer], lambda: iter([Customer()] * 9)))
+        load = reading(observing, Iterator[Customer], lambda: iter([Customer()] * 9), **options)
         rows = load()
         assert next(rows).device == "d"
         with observing.purpose(MAY):
@@ -767,11 +701,7 @@ def test_where_denials_are_observed_everything_is_given_and_recorded() -> None:
 
 @pytest.mark.parametrize("make", [contacts, lambda: iter([Contact()])])
 def test_an_iterator_is_not_kept_by_a_cache(make: Callable[[], Any]) -> None:
-    @guard.cached()
-    @guard.access
-    def load() -> Iterator[Contact]:
-        rows: Iterator[Contact] = make()
-        return rows
+    load = guard.cached()(reading(guard, Iterator[Contact], make))
 
     @guard.cached()
     @guard.access
@@ -802,13 +732,10 @@ def test_functions_that_give_many_classes_are_asked_all_the_same() -> None:
         next(rows)
 
 
-def test_awaitables_that_run_elsewhere_are_what_they_are() -> None:
-    async def run() -> None:
-        future: asyncio.Future[Contact] = asyncio.get_running_loop().create_future()
-        future.set_result(Contact())
-
-        load = guard.access(announced(Awaitable[Contact], lambda: future))
-        with guard.purpose(MAY):
-            assert load() is future
-
-    asyncio.run(run())
+@in_a_loop
+async def test_awaitables_that_run_elsewhere_are_what_they_are() -> None:
+    future: asyncio.Future[Contact] = asyncio.get_running_loop().create_future()
+    future.set_result(Contact())
+    load = reading(guard, Awaitable[Contact], lambda: future)
+    with guard.purpose(MAY):
+        assert load() is future

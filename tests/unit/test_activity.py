@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.models import PROVISION, RENEWAL, guard, purpose_here
+from tests.unit.models import PROVISION, RENEWAL, guard, in_a_loop, purpose_here
 
 
 def test_a_function_is_an_activity() -> None:
@@ -50,31 +50,29 @@ def test_activities_call_each_other() -> None:
     assert outer(1) == [RENEWAL, PROVISION, RENEWAL, PROVISION, RENEWAL, RENEWAL]
 
 
-def test_a_coroutine_function_is_an_activity() -> None:
+@in_a_loop
+async def test_a_coroutine_function_is_an_activity() -> None:
     @guard.purpose(tm.RenewalGuidance)
     async def remind(wait: float) -> tuple[str | None, str | None]:
         before = purpose_here()
         await asyncio.sleep(wait)
         return before, purpose_here()
 
-    async def main() -> None:
-        assert inspect.iscoroutinefunction(remind)
-        pending = remind(0)
-        assert purpose_here() is None  # made, not run
-        assert await pending == (RENEWAL, RENEWAL)
-        assert purpose_here() is None
-        task = asyncio.create_task(remind(0.001))
-        await asyncio.sleep(0)
-        assert purpose_here() is None
-        assert await task == (RENEWAL, RENEWAL)
-        task = asyncio.create_task(remind(60))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert purpose_here() is None
-
-    asyncio.run(main())
+    assert inspect.iscoroutinefunction(remind)
+    pending = remind(0)
+    assert purpose_here() is None  # made, not run
+    assert await pending == (RENEWAL, RENEWAL)
+    assert purpose_here() is None
+    task = asyncio.create_task(remind(0.001))
+    await asyncio.sleep(0)
+    assert purpose_here() is None
+    assert await task == (RENEWAL, RENEWAL)
+    task = asyncio.create_task(remind(60))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert purpose_here() is None
 
 
 def test_a_generator_holds_its_purpose_while_its_body_runs_and_never_in_the_consumer() -> None:
@@ -161,7 +159,8 @@ def test_generators_delegate() -> None:
     assert list(outer()) == [PROVISION, f"inner {RENEWAL}"]
 
 
-def test_an_async_generator_holds_its_purpose_while_its_body_runs() -> None:
+@in_a_loop
+async def test_an_async_generator_holds_its_purpose_while_its_body_runs() -> None:
     seen: list[object] = []
 
     @guard.purpose(tm.RenewalGuidance)
@@ -177,38 +176,35 @@ def test_an_async_generator_holds_its_purpose_while_its_body_runs() -> None:
             await asyncio.sleep(0)
             seen.append(purpose_here())
 
-    async def main() -> None:
-        assert inspect.isasyncgenfunction(letters)
-        async for one in letters(2):
-            assert one == RENEWAL
-            assert purpose_here() is None
-        assert seen == [None, None, RENEWAL]
-
-        seen.clear()
-        given: Any = letters(3)
-        assert await anext(given) == RENEWAL
-        assert await given.asend("sent") == RENEWAL
-        assert await given.athrow(KeyError("thrown")) == "handled"
-        await given.aclose()
-        assert seen == ["sent", ("KeyError('thrown')", RENEWAL), RENEWAL]
-
-        seen.clear()
-        given = letters(3)
-        await anext(given)
-        with guard.purpose(tm.ProductProvision):
-            await given.aclose()
-            assert purpose_here() == PROVISION
-        assert seen == [RENEWAL]
-
-        await letters(3).aclose()  # never begun
-        given = letters(3)
-        await anext(given)
-        with pytest.raises(ValueError, match="not handled"):
-            await given.athrow(ValueError("not handled"))
-        assert [one async for one in given] == []
+    assert inspect.isasyncgenfunction(letters)
+    async for one in letters(2):
+        assert one == RENEWAL
         assert purpose_here() is None
+    assert seen == [None, None, RENEWAL]
 
-    asyncio.run(main())
+    seen.clear()
+    given: Any = letters(3)
+    assert await anext(given) == RENEWAL
+    assert await given.asend("sent") == RENEWAL
+    assert await given.athrow(KeyError("thrown")) == "handled"
+    await given.aclose()
+    assert seen == ["sent", ("KeyError('thrown')", RENEWAL), RENEWAL]
+
+    seen.clear()
+    given = letters(3)
+    await anext(given)
+    with guard.purpose(tm.ProductProvision):
+        await given.aclose()
+        assert purpose_here() == PROVISION
+    assert seen == [RENEWAL]
+
+    await letters(3).aclose()  # never begun
+    given = letters(3)
+    await anext(given)
+    with pytest.raises(ValueError, match="not handled"):
+        await given.athrow(ValueError("not handled"))
+    assert [one async for one in given] == []
+    assert purpose_here() is None
 
 
 class Mailer:

@@ -15,7 +15,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.activity import UseAttribute
 from purposeguard.runtime.registry import Activity
 from tests.support import in_threads
-from tests.unit.models import RENEWAL, guard, purpose_here
+from tests.unit.models import RENEWAL, guard, in_a_loop, purpose_here
 from tests.unit.samples import Tape, revised
 
 # --- blocks
@@ -189,7 +189,8 @@ def test_an_activity_for_what_is_no_purpose(wrong: Any) -> None:
 # --- carrying
 
 
-def test_carried_functions_of_every_kind() -> None:
+@in_a_loop
+async def test_carried_functions_of_every_kind() -> None:
     async def slow() -> str | None:
         await asyncio.sleep(0)
         return purpose_here()
@@ -200,26 +201,23 @@ def test_carried_functions_of_every_kind() -> None:
     async def aletters() -> AsyncIterator[str | None]:
         yield purpose_here()
 
-    async def main() -> None:
-        async with guard.purpose(tm.RenewalGuidance):
-            fast, gen, agen = guard.carry(slow), guard.carry(letters), guard.carry(aletters)
-            assert [*await asyncio.gather(slow(), fast())] == [None, RENEWAL]
-            assert await asyncio.to_thread(guard.carry(purpose_here)) == RENEWAL
-            assert await asyncio.to_thread(purpose_here) is None
-            with pytest.raises(pg.PurposeMissing):
-                await asyncio.to_thread(guard.access(tm.Registration)(lambda: None))
-            seen: list[str | None] = []
-            loop = asyncio.get_running_loop()
-            done = loop.create_future()
-            loop.call_soon(lambda: seen.append(purpose_here()))
-            loop.call_soon(guard.carry(lambda: seen.append(purpose_here())))
-            loop.call_soon(done.set_result, None)
-            await done
-            assert seen == [None, RENEWAL]
-        assert list(gen()) == [RENEWAL]
-        assert [one async for one in agen()] == [RENEWAL]
-
-    asyncio.run(main())
+    async with guard.purpose(tm.RenewalGuidance):
+        fast, gen, agen = guard.carry(slow), guard.carry(letters), guard.carry(aletters)
+        assert [*await asyncio.gather(slow(), fast())] == [None, RENEWAL]
+        assert await asyncio.to_thread(guard.carry(purpose_here)) == RENEWAL
+        assert await asyncio.to_thread(purpose_here) is None
+        with pytest.raises(pg.PurposeMissing):
+            await asyncio.to_thread(guard.access(tm.Registration)(lambda: None))
+        seen: list[str | None] = []
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        loop.call_soon(lambda: seen.append(purpose_here()))
+        loop.call_soon(guard.carry(lambda: seen.append(purpose_here())))
+        loop.call_soon(done.set_result, None)
+        await done
+        assert seen == [None, RENEWAL]
+    assert list(gen()) == [RENEWAL]
+    assert [one async for one in agen()] == [RENEWAL]
 
 
 def test_carrying_needs_a_purpose_and_a_function() -> None:

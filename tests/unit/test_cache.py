@@ -11,7 +11,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.observer import Ledger
-from tests.unit.models import Customer
+from tests.unit.models import Customer, in_a_loop
 from tests.unit.samples import Tape
 
 
@@ -134,7 +134,8 @@ def test_what_a_function_raises_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("withhold", [False, True])
-def test_coroutine_functions_are_cached(withhold: bool) -> None:
+@in_a_loop
+async def test_coroutine_functions_are_cached(withhold: bool) -> None:
     guard = pg.Guard(tm.NOTICE)
     runs: list[int] = []
 
@@ -146,30 +147,26 @@ def test_coroutine_functions_are_cached(withhold: bool) -> None:
         return Customer(email=f"e{key}", device="d")
 
     any_load: Any = load
+    assert inspect.iscoroutinefunction(load)
+    async with guard.purpose(tm.RenewalGuidance):
+        one = await load(1)
+        assert await load(1) is one
+        assert hasattr(type(one), "__purposeguard_withheld__") is withhold
+        await load(2)
+    assert runs == [1, 2]
+    with pytest.raises(pg.PurposeMissing):
+        await load(1)
+    assert any_load.cache_info() == (1, 2, 128, 2)
+    any_load.cache_clear()
+    assert any_load.cache_info() == (0, 0, 128, 0)
 
-    async def main() -> None:
-        assert inspect.iscoroutinefunction(load)
-        async with guard.purpose(tm.RenewalGuidance):
-            one = await load(1)
-            assert await load(1) is one
-            assert hasattr(type(one), "__purposeguard_withheld__") is withhold
-            await load(2)
-        assert runs == [1, 2]
-        with pytest.raises(pg.PurposeMissing):
-            await load(1)
-        assert any_load.cache_info() == (1, 2, 128, 2)
-        any_load.cache_clear()
-        assert any_load.cache_info() == (0, 0, 128, 0)
+    async def racing() -> Customer:
+        async with guard.purpose(tm.RenewalGuidance, activity="racing"):
+            return await load(3)
 
-        async def racing() -> Customer:
-            async with guard.purpose(tm.RenewalGuidance, activity="racing"):
-                return await load(3)
-
-        first, second = await asyncio.gather(racing(), racing())
-        assert first is second  # both ran, and the answer kept first is everybody's
-        assert runs == [1, 2, 3, 3]
-
-    asyncio.run(main())
+    first, second = await asyncio.gather(racing(), racing())
+    assert first is second  # both ran, and the answer kept first is everybody's
+    assert runs == [1, 2, 3, 3]
 
 
 class Repository:

@@ -16,7 +16,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import NONE_KNOWN
 from tests.support import in_threads
 from tests.unit.excepted import HOUR, NOON, Case, Row
-from tests.unit.models import P, R
+from tests.unit.models import P, R, in_a_loop
 from tests.unit.samples import revised
 from tests.unit.seals import DEVICE, NAME, words
 
@@ -175,7 +175,8 @@ def test_a_purpose_within_an_exception_is_a_purpose() -> None:
             case.guard.use(P)
 
 
-def test_each_task_has_its_own() -> None:
+@in_a_loop
+async def test_each_task_has_its_own() -> None:
     case = Case()
     door = case.door("all")
 
@@ -185,14 +186,11 @@ def test_each_task_has_its_own() -> None:
             await wait.wait()
             assert use.open(NAME) == "name"
 
-    async def run() -> None:
-        first, second, end = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        tasks = [asyncio.create_task(one(first, second)), asyncio.create_task(one(end, end))]
-        await second.wait()
-        first.set()
-        await asyncio.gather(*tasks)
-
-    asyncio.run(run())
+    first, second, end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    tasks = [asyncio.create_task(one(first, second)), asyncio.create_task(one(end, end))]
+    await second.wait()
+    first.set()
+    await asyncio.gather(*tasks)
     with pytest.raises(RuntimeError):
         door.__exit__(None, None, None)
 
