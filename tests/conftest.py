@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from purposeguard.runtime import forking
 from purposeguard.runtime.entry_point import suspend_entry_point
 from tests.adapters.sql import summary as sql
 from tests.exporting import summary as cedar
@@ -199,6 +200,16 @@ def pytest_runtest_call() -> Generator[None, Any, Any]:
     """Run tests at no entry point, also while they are watched, since they compare whole messages."""
     with suspend_entry_point():
         return (yield)
+
+
+@pytest.fixture
+def no_greenlets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have forks happen as in a process that has not imported gevent.
+
+    Collection imports the tests of greenlets as well. Where there may be greenlets, each forked child visits all
+    objects of the process, which takes two seconds when all tests have been collected.
+    """
+    monkeypatch.setattr(forking, "modules", {})
 
 
 # Of a module: while its driver runs, nothing else can run an event loop in this thread.

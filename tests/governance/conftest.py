@@ -82,6 +82,11 @@ class Databases:
                 one.resume()
 
 
+@pytest.fixture(autouse=True)
+def _no_greenlets(no_greenlets: None) -> None:
+    """Many of these tests fork, and none has greenlets."""
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Databases]:
     from examples.postgresql import run_server  # most runs start none, and have no server installed
