@@ -59,8 +59,6 @@ async def test_a_coroutine_is_carried_into_its_task() -> None:
     none_here()
 
 
-# ---- At length ----------------------------------------------------------------------------------------------------
-
 DEEP_CHECKS = int(os.environ.get("PURPOSEGUARD_DEEP_CHECKS", "100_000_000"))
 
 

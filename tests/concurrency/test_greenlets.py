@@ -237,9 +237,6 @@ def test_a_block_that_two_greenlets_enter_by_turns() -> None:
     gevent.joinall([gevent.spawn(enter, naps) for naps in (1, 3, 2)], raise_error=True)
 
 
-# --- Greenlets that end
-
-
 def test_a_use_keeps_no_greenlet_alive_and_holds_in_none_that_gets_its_identifier() -> None:
     uses: list[pg.Use[Any]] = []
 
@@ -305,9 +302,6 @@ def test_a_greenlet_that_is_killed_inside_a_block_leaves_it() -> None:
     del abandoned
     assert gone() is None  # though it was in the middle of it
     assert not uses[1].active
-
-
-# --- Beside event loops
 
 
 @in_a_loop
@@ -439,9 +433,6 @@ def test_a_task_is_asked_alone_where_no_hub_is_loaded(monkeypatch: pytest.Monkey
         asyncio.run(beside())
     monkeypatch.delitem(sys.modules, "greenlet")
     asyncio.run(main())
-
-
-# --- What is imported, or patched, before and after
 
 
 def test_a_use_that_is_older_than_greenlets_is_the_first_one_s(monkeypatch: pytest.MonkeyPatch) -> None:

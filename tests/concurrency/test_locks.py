@@ -47,9 +47,6 @@ def test_all_locks_are_of_one_kind() -> None:
     assert stray == []
 
 
-# --- In the middle of it
-
-
 def test_a_lock_lets_its_own_thread_in_again() -> None:
     guard = pg.Guard(tm.NOTICE)
     classes, clock = ClassCache(), Clock()
@@ -150,9 +147,6 @@ def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> No
         with block as use:
             assert use.allows(source) is expected
     assert len(tried) > 3
-
-
-# --- Forks
 
 
 def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:

@@ -218,8 +218,6 @@ def test_every_opening_is_counted_however_they_are_interleaved() -> None:
     assert len(ledger.denials) == 60 * 5
 
 
-# ---- At length ----------------------------------------------------------------------------------------------------
-
 DEEP_OPENINGS = int(os.environ.get("PURPOSEGUARD_DEEP_OPENINGS", "40_000_000"))
 
 

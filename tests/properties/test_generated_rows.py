@@ -70,9 +70,6 @@ def may_all(sources: Collection[type[pg.Source]], purpose: type[pg.Purpose]) -> 
     return all(permits(source, purpose) for source in sources)
 
 
-# --- making classes -------------------------------------------------------------------------------------------------
-
-
 def pydantic(name: str, hints: dict[str, Any], base: Any) -> Any:
     fields: Any = {field: (hint, ...) for field, hint in hints.items()}
     config = ConfigDict(arbitrary_types_allowed=True) if base is None else None
@@ -141,9 +138,6 @@ def subclass_of(chance: random.Random, node: Node) -> Node:
     return Node(node.kind, KINDS[node.kind]("Below", hints, node.cls), {**node.fields, **fields})
 
 
-# --- making values, and looking at them -----------------------------------------------------------------------------
-
-
 def value_of(chance: random.Random, node: Node) -> Any:
     values = {name: content_of(chance, field) for name, field in node.fields.items()}
     return node.cls.model_construct(**values) if node.kind == "pydantic" else node.cls(**values)
@@ -187,9 +181,6 @@ def read(value: Any, name: str) -> Any:
         return value.get(name, GONE) if isinstance(value, dict) else getattr(value, name)
     except pg.PurposeViolation:
         return GONE
-
-
-# --- the properties -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", SEEDS)

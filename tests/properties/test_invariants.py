@@ -249,9 +249,6 @@ def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
             assert "widen" in refused.value.faults[0].message
 
 
-# --- conditions
-
-
 @given(notice=generated.notices(facts=True, conditions=True), data=st.data())
 def test_more_conditions_never_allow_less(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)

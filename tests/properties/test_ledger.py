@@ -129,9 +129,6 @@ def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> N
         assert ledger.uses == (expected if used else []) + told
 
 
-# --- sealed values
-
-
 ABSENT = object()
 MODES: st.SearchStrategy[Mode] = st.sampled_from(["enforce", "observe"])
 

@@ -65,9 +65,6 @@ def test_references_are_read_generously_and_kept_canonical(data: st.DataObject, 
     assert Notice.parse(respelled) == Notice.parse(made)
 
 
-# ---- Broken files -------------------------------------------------------------------------------------------------
-
-
 def faults_of(made: Tables) -> list[str]:
     """The places of the faults of these tables, which must be the same when they are read from a file."""
     with pytest.raises(NoticeError) as refused:

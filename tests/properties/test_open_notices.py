@@ -96,9 +96,6 @@ def test_a_difference_of_words_alone_is_a_change_of_words_alone(
     assert comparison.compared["text"] >= 1 + len(was)
 
 
-# ---- Language tags --------------------------------------------------------------------------------------------------
-
-
 WELL_FORMED = """
 en EN-us zh-Hant-TW zh-cmn-Hans-CN de-CH-1996 sl-rozaj-biske es-419 x-foo i-klingon en-GB-oed tlh mi
 de-DE-u-co-phonebk ja-JP-x-kansai abcde sgn-BE-FR

@@ -38,9 +38,6 @@ ANY_NOTICE = st.one_of(st.just(tm.NOTICE), generated.notices())
 ABSENT = object()
 
 
-# ---- Labels -------------------------------------------------------------------------------------------------------
-
-
 @given(notice=ANY_NOTICE, data=st.data())
 def test_a_label_is_the_union_of_the_sources(notice: Notice, data: st.DataObject) -> None:
     for sample in data.draw(seals.sealed(notice, 12)):
@@ -65,9 +62,6 @@ def nested(draw: Callable[[Any], Any], parts: Sequence[Personal[Any, Any]]) -> P
     cut = draw(st.integers(1, len(parts) - 1))
     one, other = nested(draw, parts[:cut]), nested(draw, parts[cut:])
     return draw(st.sampled_from([one.zip(other), Personal.collect([one, other]), one.zip(other).map(seals.kind)]))  # type: ignore[no-any-return]  # one of them
-
-
-# ---- Opening ------------------------------------------------------------------------------------------------------
 
 
 class Tally:
@@ -181,9 +175,6 @@ def test_a_function_runs_at_each_opening_and_nowhere_else(notice: Notice, data: 
         assert ran == expected
 
 
-# ---- Derivation ---------------------------------------------------------------------------------------------------
-
-
 def assert_derived(notice: Notice, guard: Guard, operation: str, one: Sample, other: Sample) -> bool:
     """Joins two values by an operation, as the reference says; whether it is declared."""
     ways: list[Callable[[], Personal[Any, Any]]] = [
@@ -242,9 +233,6 @@ def test_generated_functions_derive_as_the_notice_does(made: notice_tables.Table
                 assert linked.label is same.label is Label(notice.source(expected or ""))
 
 
-# ---- Reclassification ---------------------------------------------------------------------------------------------
-
-
 @given(notice=generated.notices(), data=st.data())
 def test_only_what_was_declared_leaves_its_label(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
@@ -291,9 +279,6 @@ def test_a_figure_is_of_as_many_people_as_it_says(subjects: list[int], least: in
     with guard.purpose(tm.TrafficAnalysis) as use:
         assert use.open(count) == len(subjects)
         assert use.open(mean) == pytest.approx((len(subjects) - 1) / 2)
-
-
-# ---- Tags inside --------------------------------------------------------------------------------------------------
 
 
 @st.composite

@@ -139,9 +139,6 @@ def test_not_personal_data_needs_a_purpose_all_the_same() -> None:
         assert prices() == 1
 
 
-# --- kinds of functions
-
-
 @in_a_loop
 async def test_a_coroutine_function_is_checked_when_it_runs() -> None:
     @guard.access
@@ -280,9 +277,6 @@ def test_other_callables() -> None:
         assert guard.access(tm.Registration)(len)("abc") == 3
     with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
         guard.access(Loader())()
-
-
-# --- withholding
 
 
 def test_withholding_gives_what_the_purpose_may_use() -> None:

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from collections import Counter
 
 
-# --- annotations
-
-
 def test_an_annotation_may_name_what_is_defined_later() -> None:
     mine = pg.Guard(tm.NOTICE)
 

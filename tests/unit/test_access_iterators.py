@@ -136,9 +136,6 @@ def test_each_step_is_counted_as_a_generators_is() -> None:
     assert [(use[0], use[-1]) for use in tape.uses] == [("read", 4), ("each", 3)]
 
 
-# --- It stays what it was
-
-
 def test_what_generators_take_reaches_them() -> None:
     taken: list[Any] = []
 
@@ -275,9 +272,6 @@ def test_it_is_neither_copied_nor_pickled() -> None:
         with pytest.raises(TypeError, match="asks at each item"):
             leave(rows)
     assert "Contact" not in repr(rows)
-
-
-# --- Async
 
 
 class Stream:
@@ -419,9 +413,6 @@ async def test_coroutine_functions_that_give_iterators() -> None:
         next(rows)
 
 
-# --- Withheld and narrowed
-
-
 @pytest.mark.parametrize("made", ["map", "generator", "list iterator"])
 def test_each_item_is_withheld_for_the_purpose_that_it_is_read_for(made: str) -> None:
     makes = {
@@ -529,9 +520,6 @@ async def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
         office.all_preferences["8"] = STOPPED
         assert (await anext(stream)).key == 9
         assert await anext(stream, None) is None
-
-
-# --- Inside of other things
 
 
 @dataclasses.dataclass
@@ -680,9 +668,6 @@ def test_an_iterator_in_the_place_of_a_mapping_may_give_its_keys(options: dict[s
 
 async def awaited(value: Awaitable[Any]) -> Any:
     return await value
-
-
-# --- Where nothing is refused, or nothing can be kept
 
 
 def test_where_denials_are_observed_everything_is_given_and_recorded() -> None:

@@ -64,9 +64,6 @@ SEALED: dict[str, tuple[Callable[[], Any], dict[str, pg.Label]]] = {
 each_sealed = pytest.mark.parametrize(("fn", "sources"), SEALED.values(), ids=list(SEALED))
 
 
-# ---- Read ---------------------------------------------------------------------------------------------------------
-
-
 @each_sealed
 def test_what_is_sealed_takes_a_purpose_to_be_read_and_no_more(
     fn: Callable[[], Any], sources: dict[str, pg.Label]

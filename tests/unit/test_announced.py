@@ -27,9 +27,6 @@ from tests.unit.oversights import Counting
 PHONE = "090-1234"
 
 
-# --- A plain value where a sealed one was announced
-
-
 class Row(TypedDict):
     note: str
     phone: pg.Personal[str, tm.Registration]
@@ -161,9 +158,6 @@ def test_plain_values_are_not_handed_over_as_sealed_ones() -> None:
         make_plan(str, read_shape(Sealed), "phone")
 
 
-# --- Which of what was announced a value is
-
-
 namedtuple: Any = collections.namedtuple  # noqa: PYI024  # as drivers make them
 LOOSE = namedtuple("LOOSE", "email")
 
@@ -245,9 +239,6 @@ def test_a_dict_that_has_fields_too_is_refused() -> None:
     for value, like in ((Both("d"), None), (Both("d"), Both), ([Both("d")], list[Both]), (Both("d"), Row)):
         with pytest.raises(pg.UnlabelledData, match="has fields beside its items"):
             withheld(value, like)
-
-
-# --- Rows that say whose they are
 
 
 @dataclasses.dataclass
@@ -335,9 +326,6 @@ def test_an_annotation_that_says_nothing_asks_for_nothing() -> None:
     for cls in (str, list, dict, Data):
         assert make_plan(cls, Shape(), "").whole is None
     assert make_plan(tuple, read_shape(Data), "").whole == D | R
-
-
-# --- What is not seen at once
 
 
 class ManyValued(dict[str, Any]):
@@ -440,9 +428,6 @@ def test_type_variables_stand_for_what_was_announced_of_them() -> None:
 class GenericModel(BaseModel, Generic[T, U]):
     a: T
     b: U
-
-
-# --- What is looked through for its seals alone
 
 
 @pytest.mark.parametrize("counting", [False, True], ids=["", "counting"])

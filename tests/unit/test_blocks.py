@@ -18,8 +18,6 @@ from tests.support import in_threads
 from tests.unit.models import RENEWAL, guard, in_a_loop, purpose_here
 from tests.unit.samples import Tape, revised
 
-# --- blocks
-
 
 def test_a_block_is_a_context_manager_sync_and_async_and_may_be_entered_again() -> None:
     block = guard.purpose(tm.RenewalGuidance)
@@ -57,9 +55,6 @@ def test_one_block_is_entered_by_several_tasks_at_a_time() -> None:
     assert asyncio.run(main()) == list(range(1, 20))
 
 
-# --- what is declared
-
-
 def test_activities_are_listed_with_name_module_and_line() -> None:
     mine = pg.Guard(tm.NOTICE)
     assert len(mine.activities) == 0
@@ -85,9 +80,6 @@ def test_activities_are_listed_with_name_module_and_line() -> None:
     assert (two.name, two.purpose_id, two.channel, two.observing) == ("newsletter", "AnyProductGuidance", "email", True)
     assert (three.name, three.module, three.qualname) == (f"{__name__}.{here}", __name__, here)
     assert three.line > two.line
-
-
-# --- channels
 
 
 @pytest.mark.parametrize("purpose", [tm.WebSecurityMail, tm.WebProductGuidance, tm.AnyProductGuidance, "3.2④"])
@@ -184,9 +176,6 @@ def test_what_is_observed_at_a_place_is_told_each_time() -> None:
 def test_an_activity_for_what_is_no_purpose(wrong: Any) -> None:
     with pytest.raises(pg.UnknownPurpose):
         guard.purpose(wrong)
-
-
-# --- carrying
 
 
 @in_a_loop

@@ -19,8 +19,6 @@ from tests.unit.command_line import OVERLAY, ROOT, RULES, TINY, process, run
 
 GUARD = pg.Guard(tm.NOTICE)
 
-# ---- explain
-
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
@@ -87,9 +85,6 @@ def test_explain_as_json():
     assert "2.2⑥" in data["alternatives"]
 
 
-# ---- validate
-
-
 def test_validate_a_sound_file():
     result = run("validate", RULES / "notice.toml")
     assert result.exit_code == 0
@@ -154,9 +149,6 @@ def test_a_notice_that_is_not_there(name, tmp_path, monkeypatch):
         assert result.exit_code == 2
         assert result.stderr.startswith("error: ")
         assert "Traceback" not in result.output
-
-
-# ---- the whole
 
 
 def test_every_command_documents_its_exit_codes():
@@ -238,9 +230,6 @@ def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
         done = subprocess.run(command, stdout=unwritable, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: the output cannot be printed: {os.strerror(errno.EBADF)}"
-
-
-# --- matrix
 
 
 CHANNELS = (None, *tm.NOTICE.channels)

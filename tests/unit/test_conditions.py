@@ -33,9 +33,6 @@ def reason(source: Any, asked: str, conditions: Any = (), guard: pg.Guard = GUAR
     return guard.explain(source, asked, conditions=conditions, **more).reason
 
 
-# --- what is decided
-
-
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
@@ -116,9 +113,6 @@ def test_what_no_condition_of_the_present_revision_can_lift():
     assert "does not grant wine" in str(guard.explain(NOTICE.source("2"), "wine"))
 
 
-# --- what is said
-
-
 def test_messages_name_what_is_missing_and_how_to_state_it():
     assert str(GUARD.explain("2", "newsletter")).partition("\n")[2] == (
         "  2 is forbidden to serve newsletter (3①): no advertising to children; save where `adult` holds, which is "
@@ -151,9 +145,6 @@ def test_a_prohibition_that_is_lifted_is_not_what_stands_in_the_way():
     assert "forbidden to serve wine (3④): not in the EU" in str(guard.explain("2", "wine"))
     assert "2 serves wine (3④) only where `adult` holds" in str(guard.explain("2", "wine", conditions={"outside-eu"}))
     assert guard.allows("2", "wine", conditions=BOTH)
-
-
-# --- what is stated goes along
 
 
 class Row(BaseModel):
@@ -323,9 +314,6 @@ def test_changes_between_revisions_are_told_in_words():
     assert directions["basis"] == "narrowed"
 
 
-# --- the file
-
-
 def test_a_notice_is_read_and_written_alike():
     assert NOTICE.document.grant[0].sources == EVERY
     assert NOTICE.dump()["grant"][0]["sources"] == "any"
@@ -441,9 +429,6 @@ def test_a_general_rule_with_exceptions_that_ask_for_less_is_no_fault(rows: list
     made = tables()
     made["grant"][0]["purpose"][2]["bases"] = rows
     assert pg.Notice.parse(made).document.purposes[2].bases
-
-
-# --- what code may not do
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,6 @@ from purposeguard.values.withheld import GONE
 from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
 from tests.unit.models import Device, Email, T
 
-# --- dataclasses
-
 
 class Tables(MappedAsDataclass, DeclarativeBase):
     pass
@@ -107,9 +105,6 @@ def test_dataclasses_with_fields_of_every_kind() -> None:
         assert changed.kind == "k"
 
 
-# --- named tuples
-
-
 def test_a_named_tuple_s_items_are_those_that_are_left() -> None:
     one = withheld(Named("e", "d"))
     assert issubclass(type(one), tuple)
@@ -133,9 +128,6 @@ def test_a_named_tuple_s_items_are_those_that_are_left() -> None:
         _a, _b, _c = one
     assert repr(GONE) == "<withheld>"
     assert pickle.loads(pickle.dumps(GONE)) is GONE
-
-
-# --- attrs
 
 
 def test_attrs_tools_go_by_what_is_left() -> None:
@@ -165,9 +157,6 @@ def test_attrs_aliases() -> None:
     assert attrs.asdict(attrs.evolve(one, email="f", display="x")) == {"_email": "f", "shown": "x"}
     with pytest.raises(pg.PurposeViolation):
         one._device  # noqa: B018
-
-
-# --- pydantic
 
 
 class Full(BaseModel):

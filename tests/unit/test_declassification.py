@@ -32,9 +32,6 @@ def declassify(guard: pg.Guard, function: Any, *sources: Any, **said: Any) -> An
     return reclassify(*(sources or (tm.Registration,)), **{"to": pg.NotPersonal, "why": "as said"} | said)(function)
 
 
-# ---- A function ---------------------------------------------------------------------------------------------------
-
-
 def test_a_declared_function_takes_a_value_out_of_its_label(guard: pg.Guard, tape: Told) -> None:
     @guard.reclassify(tm.Registration, tm.Contract, to=pg.NotPersonal, why="lengths tell of nobody", approver="DPO")
     def length(value: str, times: int = 1, *, plus: int = 0) -> int:
@@ -268,9 +265,6 @@ def test_what_a_function_raises_is_told_without_the_value(guard: pg.Guard, tape:
         assert SENTINEL not in "".join(whole.format()).lower()
     # Each has seen the value, so the ledger was told of each.
     assert [one.qualname.rpartition(".")[2] for one, *_ in tape.figures] == ["number", "number", "refuses"]
-
-
-# ---- Declared -----------------------------------------------------------------------------------------------------
 
 
 def test_a_declaration_says_why_and_who(guard: pg.Guard) -> None:

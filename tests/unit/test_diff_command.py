@@ -135,8 +135,6 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
     ]
 
 
-# --- what becomes of an application
-
 LIBRARY = """
 import dataclasses
 from typing import Annotated

@@ -108,9 +108,6 @@ def hand_customer_over(customer: Customer) -> str:
     return "done"
 
 
-# ---- check_recipient
-
-
 def test_a_recipient_is_asked_about_without_handing_anything_over(guard, overseer):
     guard.check_recipient(tm.Registration, tm.RenewalGuidance, MAIL_HOUSE)
     guard.check_recipient({"1.1a", "1.1c"}, "1.2(1)①", MAIL_HOUSE, means="email")
@@ -227,9 +224,6 @@ def test_recipients_of_the_register_are_as_they_are_now(guard, overseer):
         guard.check_recipient("1.1a", "1.2(1)①", "mail-house")
     overseer.register["mail-house"] = MAIL_HOUSE
     guard.check_recipient("1.1a", "1.2(1)①", "mail-house")
-
-
-# ---- entrust: what is handed over
 
 
 def test_a_hand_over_is_on_record_before_it_takes_place(guard, overseer):
@@ -374,9 +368,6 @@ def test_observed_only_it_goes_ahead_and_is_on_record(overseer, caplog):
     assert [(one.purpose, one.subjects) for one in overseer.provisions] == [("2.2⑨", ("7",)), (None, ("7",))]
 
 
-# ---- Which sources
-
-
 def test_sources_that_are_named_are_what_is_handed_over(guard, overseer):
     @guard.entrust(MAIL_HOUSE, tm.Registration)
     def hand_over(customer: Customer, more: object = None) -> None:
@@ -489,9 +480,6 @@ def test_names_that_are_defined_later_are_read_at_the_first_call(guard, overseer
             del globals()["Later"]
     assert guard.entrustments[0].label == pg.Label(tm.Registration, tm.Contract)
     assert overseer.provisions[0].subjects == ("7",)
-
-
-# ---- Whom it is about
 
 
 def test_subjects_are_found_wherever_rows_are(guard, overseer):
@@ -702,9 +690,6 @@ def test_files_are_handed_over_as_they_are(guard, overseer, tmp_path):
     path.write_text("letters")
     with guard.purpose(tm.RenewalGuidance), path.open() as file:
         assert hand_over(file, 7) == "letters"
-
-
-# ---- Declaring
 
 
 def test_what_is_declared_is_listed(guard):

@@ -59,9 +59,6 @@ def test_only_a_missing_library_of_the_extra_is_said_with_it(error: ImportError,
         pass
 
 
-# ---- every module ----------------------------------------------------------------------------------------------------
-
-
 def _name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -231,8 +228,6 @@ def test_a_version_that_was_not_tested_is_warned_of() -> None:
     with pytest.raises(PackageNotFoundError):
         must_be_tested("unknown", "2.1", "2.3")
 
-
-# ---- ranges ----------------------------------------------------------------------------------------------------------
 
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RANGES: Final = [requirement_of(text) for texts in (PROJECT["dependencies"], *EXTRAS.values()) for text in texts]

@@ -20,8 +20,6 @@ from tests.unit.marked_rows import Data as MarkedRow
 from tests.unit.marked_rows import reading
 from tests.unit.models import Contact, D, Device, Email, P, R, T, guard
 
-# --- Classes that hold each other
-
 
 def module_of_classes(count: int, name: str) -> Any:
     """A module with classes, each of which holds two of the others."""
@@ -112,8 +110,6 @@ def test_fields_that_hold_the_same_class_are_each_listed_where_it_is_met_first()
     }
     assert pg.sources_of(list[Person] | Order).keys() == {"[].email", "device", "here.city", "there.city"}
 
-
-# --- Aliases that refer to themselves
 
 Tree = te.TypeAliasType("Tree", "list[Tree] | dict[str, Tree] | Contact | int")
 Rows = te.TypeAliasType("Rows", "list[Rows] | MarkedRow")

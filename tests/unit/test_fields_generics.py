@@ -174,9 +174,6 @@ def test_tags_of_extra_items_are_refused() -> None:
         pg.sources_of(Extra)
 
 
-# ---- Withholding from what such classes hold -------------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class Key:
     name: Registered
@@ -312,9 +309,7 @@ def test_what_is_to_be_done_to_the_text_is_stated_inside_the_seal(option: str) -
             name: Annotated[pg.Personal[str, tm.Registration], constraints]
 
 
-# --- Generic pydantic models inside of other generics, where pydantic has put no class in the place of their variables
-
-
+# Generic pydantic models inside of other generics, where pydantic has put no class in the place of their variables:
 class Paged(BaseModel, Generic[T]):
     owner: Registered = "o"
     items: list[T]

@@ -44,9 +44,6 @@ def pairs(*rows: dict[str, Any], more: Callable[[dict[str, Any]], object] = lamb
     return {pair: row.basis for pair, row in found.items()}
 
 
-# --- bases
-
-
 def test_a_purpose_has_the_basis_of_its_grant_unless_it_states_its_own() -> None:
     def change(t: dict[str, Any]) -> None:
         t["grant"][0]["basis"] = "contract"
@@ -92,9 +89,6 @@ def test_every_key_is_read_and_dumped() -> None:
     assert notice.document.extension[0].notified == date(2023, 12, 1)
 
 
-# --- what is extended
-
-
 def test_without_sources_all_that_may_serve_the_purpose_is_extended() -> None:
     # 1 is the parent of 1(a) and 1(b); the overlay narrows 1(b).
     assert pairs(CONSENT) == dict.fromkeys(
@@ -138,9 +132,6 @@ def test_of_a_parent_whose_items_are_extended_apart_one_that_asks_for_consent_st
         ("1", "3(2)①"): "consent",
     }
     assert ("1", "3(2)①") not in pairs({**RELATED, "sources": ["1(a)"]})
-
-
-# --- what is refused
 
 
 @pytest.mark.parametrize(
@@ -237,9 +228,6 @@ def test_rows_at_fault_are_looked_into_all_the_same() -> None:
         "renamed[0].kind",
         "renamed[1].new",
     ]
-
-
-# --- time zones
 
 
 @pytest.mark.parametrize(

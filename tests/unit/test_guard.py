@@ -130,9 +130,6 @@ def test_sources_that_answer_otherwise_when_asked_again_are_read_once_a_check() 
     guard.check(fickle, tm.RenewalGuidance)
 
 
-# --- observe mode and the ledger
-
-
 def test_in_observe_mode_a_check_records_and_returns(caplog: pytest.LogCaptureFixture) -> None:
     tape = Tape()
     observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
@@ -154,9 +151,6 @@ def test_what_is_wrong_is_an_error_in_observe_mode_too() -> None:
         observing.check([], tm.RenewalGuidance)
     with pytest.raises(pg.UnknownPurpose):
         observing.check("1.1a", "nothing")
-
-
-# --- replacing the notice
 
 
 def widened() -> pg.Notice:

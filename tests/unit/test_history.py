@@ -105,9 +105,6 @@ def test_the_ends_of_the_calendar_are_days_too() -> None:
         assert history.on(datetime.datetime(1, 1, 1, 12, tzinfo=zone)) is None
 
 
-# --- Labels of what was collected on a day
-
-
 def test_the_label_of_a_day_is_of_the_revision_that_held() -> None:
     account = HISTORY.label("1(a)", collected=datetime.date(2025, 6, 1))
     assert account is pg.Label(SECOND.source("1(a)"))
@@ -154,9 +151,6 @@ def test_a_class_means_what_its_clause_was_called_then() -> None:
     assert history.label(FIRST.source("Account"), collected=later.revision) is pg.Label(later.source("Account"))
     assert history.label("1(a)", collected=day) is pg.Label(FIRST.source("Account"))
     assert history.label("1(a)", collected=later.revision) is pg.Label(later.source("Usage"))
-
-
-# --- One revision in the place of another
 
 
 def test_a_revision_takes_its_place_by_date() -> None:

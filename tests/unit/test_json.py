@@ -26,9 +26,6 @@ def sealed(value: Any = SECRET) -> Personal[Any, tm.Registration]:
     return Personal(value, tm.Registration)
 
 
-# --- json
-
-
 @pytest.mark.parametrize(
     "write",
     [
@@ -89,9 +86,6 @@ def test_the_hook_fits_into_one_s_own() -> None:
 
     with guard.purpose(tm.RenewalGuidance):
         assert json.dumps([sealed(dt.date(2026, 5, 2))], default=default) == '["2026-05-02"]'
-
-
-# --- msgspec
 
 
 class Home(msgspec.Struct):

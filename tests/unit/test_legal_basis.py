@@ -59,9 +59,6 @@ class Plain(BaseModel):
     name: Annotated[str, ACCOUNT] = "n"
 
 
-# --- Consent
-
-
 @pytest.mark.parametrize(("subject", "may"), [(1, True), (2, False), (3, False), (4, False), (7, False), (None, False)])
 def test_what_rests_on_consent_serves_those_who_gave_it(subject: int | None, may: bool) -> None:
     guard = made()
@@ -156,9 +153,6 @@ def test_the_basis_of_both_revisions_counts() -> None:
     assert not guard.allows(NOTICE.source("1(a)"), OFFERS)
     assert not guard.allows(NOTICE.source("1(a)"), OFFERS, subject=2)
     assert guard.allows(NOTICE.source("1(a)"), OFFERS, subject=1)
-
-
-# --- Functions, rows and copies
 
 
 def test_rows_are_read_of_those_who_agreed() -> None:
@@ -257,9 +251,6 @@ def test_the_inventory_of_a_guard_that_has_nothing_read_of_nobody() -> None:
     found = outcome(guard, activity, access)
     assert found.verdict == "refused"
     assert "name the subject" in found.reasons[0]
-
-
-# --- Periods, and what rests on law
 
 
 def at(days: int) -> None:

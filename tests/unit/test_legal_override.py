@@ -25,8 +25,6 @@ from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guard
 from tests.unit.samples import Tape
 from tests.unit.seals import DEVICE, FREE, NAME, words
 
-# --- What is stated
-
 
 def test_an_exception_says_on_what_it_rests_and_who_approved_it() -> None:
     case = Case()
@@ -96,9 +94,6 @@ def test_an_exception_decorates_nothing() -> None:
 
         @Case().door()
         def act() -> None: ...
-
-
-# --- What it opens
 
 
 def test_it_opens_what_no_clause_grants_and_nobody_else_may() -> None:
@@ -230,9 +225,6 @@ def test_a_denial_may_cross_to_another_process() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
     assert pickle.loads(pickle.dumps(case.ledger.denials[0][0])).decision.reasons
-
-
-# --- Rows
 
 
 def test_rows_of_those_whom_it_names_are_read_and_recorded() -> None:

@@ -20,8 +20,6 @@ from tests.unit.models import P, R, in_a_loop
 from tests.unit.samples import revised
 from tests.unit.seals import DEVICE, NAME, words
 
-# --- How long it lasts
-
 
 def test_it_ends_at_its_moment() -> None:
     case = Case()
@@ -142,9 +140,6 @@ def test_where_denials_are_observed_those_under_an_exception_are_too() -> None:
     assert {subject for _, subject, _ in case.recorded} == {"7"}
 
 
-# --- Blocks
-
-
 def test_a_block_may_be_entered_again_and_nested() -> None:
     case = Case()
     door = case.door()
@@ -220,9 +215,6 @@ def test_another_thread_or_task_has_none() -> None:
     asyncio.run(run())
     assert len(case.ledger.denials) == 2
     assert case.recorded == []
-
-
-# --- Revisions
 
 
 def test_its_column_lets_nothing_pass_that_the_use_does_not() -> None:
