@@ -213,13 +213,9 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
 
 
 FIRST_CALLS = [
-    ("withhold_a_result", 1),
-    ("withhold_a_result", 4),
-    ("withhold_a_value", 3),
-    ("suggest_an_id", 1),
-    ("observe_an_activity", 1),
-    ("observe_a_check", 1),
-]
+    ("withhold_a_result", 1), ("withhold_a_result", 4), ("withhold_a_value", 3), ("suggest_an_id", 1),
+    ("observe_an_activity", 1), ("observe_a_check", 1),
+]  # fmt: skip
 """What the first call of another thread does, and at which of its imports this thread forks."""
 
 

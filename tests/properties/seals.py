@@ -13,14 +13,9 @@ from purposeguard.notice.codegen import generate
 from purposeguard.policy import spec
 
 PLAIN: st.SearchStrategy[object] = st.one_of(
-    st.text(max_size=5),
-    st.integers(),
-    st.floats(),
-    st.none(),
-    st.binary(max_size=3),
-    st.lists(st.integers(), max_size=2),
-    st.builds(object),
-)
+    st.text(max_size=5), st.integers(), st.floats(), st.none(), st.binary(max_size=3),
+    st.lists(st.integers(), max_size=2), st.builds(object),
+)  # fmt: skip
 """Values of which some are equal to nothing but themselves, and some not even to that."""
 
 

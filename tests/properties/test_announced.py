@@ -31,13 +31,9 @@ FREE: Final = "what-may"
 PURPOSE: Final = tm.RenewalGuidance
 DAY: Final = datetime.date(2026, 5, 1)
 MAIL_HOUSE: Final = Recipient(
-    "mail-house",
-    "domestic-contractor",
-    "JP",
-    safeguards=[Safeguard("contract", "1", since=DAY)],
-    supervised_on=DAY,
+    "mail-house", "domestic-contractor", "JP", safeguards=[Safeguard("contract", "1", since=DAY)], supervised_on=DAY,
     means="email",
-)
+)  # fmt: skip
 REFUSED: Final = (pg.PurposeViolation, pg.UnlabelledData)
 K = TypeVar("K")
 E = TypeVar("E")

@@ -32,13 +32,10 @@ def cases(draw: st.DrawFn) -> tuple[Notice, Recipient, list[str], list[str]]:
             "recipients": some(KINDS).map(lambda ids: [{"id": one, "title": titled(one)} for one in ids]),
         },
         optional={
-            "sources": some(sources),
-            "purposes": some(purposes),
-            "form": st.sampled_from(["personal", "aggregate"]),
-            "countries": st.just("any") | some(["JP", "US"]),
-            "safeguards": st.just("recorded"),
+            "sources": some(sources), "purposes": some(purposes), "form": st.sampled_from(["personal", "aggregate"]),
+            "countries": st.just("any") | some(["JP", "US"]), "safeguards": st.just("recorded"),
         },
-    )
+    )  # fmt: skip
     made["provision"] = [
         {**row, "clause": f"4.{number}"} for number, row in enumerate(draw(st.lists(rows, min_size=1, max_size=3)))
     ]

@@ -38,12 +38,9 @@ class Case:
 
     def door(self, subjects: Any = (7, 8), **given: Any) -> LegalExceptionBlock:
         facts: dict[str, Any] = {
-            "basis": "vital-interest",
-            "reason": "an accident",
-            "approver": "the officer",
-            "until": NOON + HOUR,
+            "basis": "vital-interest", "reason": "an accident", "approver": "the officer", "until": NOON + HOUR,
             "activity": "rescue",
-        }
+        }  # fmt: skip
         return self.guard.exception(subjects=subjects, **facts | given)
 
     @property

@@ -23,22 +23,13 @@ LOCATION = of(
     logicalLocations=each(of([], name=TEXT, fullyQualifiedName=TEXT), uniqueItems=True),
 )
 RULE = of(
-    ["id"],
-    id=TEXT,
-    name=TEXT,
-    shortDescription=MESSAGE,
-    help=MESSAGE,
+    ["id"], id=TEXT, name=TEXT, shortDescription=MESSAGE, help=MESSAGE,
     defaultConfiguration=of([], level=LEVEL, enabled={"type": "boolean"}),
-)
+)  # fmt: skip
 RESULT = of(
-    ["message"],
-    ruleId=TEXT,
-    ruleIndex={"type": "integer", "minimum": -1},
-    level=LEVEL,
-    message=MESSAGE,
-    locations=each(LOCATION),
-    partialFingerprints={"type": "object", "additionalProperties": {"type": "string"}},
-)
+    ["message"], ruleId=TEXT, ruleIndex={"type": "integer", "minimum": -1}, level=LEVEL, message=MESSAGE,
+    locations=each(LOCATION), partialFingerprints={"type": "object", "additionalProperties": {"type": "string"}},
+)  # fmt: skip
 RUN = of(
     ["tool"],
     tool=of(["driver"], driver=of(["name"], name=TEXT, version=TEXT, rules=each(RULE, uniqueItems=True))),

@@ -75,14 +75,11 @@ def ways_to_write(value: BaseModel) -> list[Any]:
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
     several: TypeAdapter[Any] = TypeAdapter(dict[str, kind])
     return [
-        value.model_dump,
-        value.model_dump_json,
-        functools.partial(value.model_dump, mode="json"),
-        functools.partial(adapter.dump_python, value),
-        functools.partial(adapter.dump_json, value),
+        value.model_dump, value.model_dump_json, functools.partial(value.model_dump, mode="json"),
+        functools.partial(adapter.dump_python, value), functools.partial(adapter.dump_json, value),
         functools.partial(several.dump_python, {"in": value}),
         functools.partial(TypeAdapter(Any).dump_python, {"in": value}),
-    ]
+    ]  # fmt: skip
 
 
 def assert_quiet(error: BaseException, frames: str = "purposeguard") -> None:

@@ -245,12 +245,10 @@ class Repository:
 def test_methods_of_every_kind() -> None:
     repository = Repository()
     calls: list[Any] = [
-        lambda: repository.method(1).email,
-        lambda: Repository.class_inside(1).email,
-        lambda: repository.class_outside(1).email,
-        lambda: Repository.static_inside(1),
+        lambda: repository.method(1).email, lambda: Repository.class_inside(1).email,
+        lambda: repository.class_outside(1).email, lambda: Repository.static_inside(1),
         lambda: repository.static_outside(1),
-    ]
+    ]  # fmt: skip
     with guard.purpose(tm.RenewalGuidance):
         assert [call() for call in calls] == ["m1", "Repository1", "Repository1", "s1", "s1"]
         with repository.session() as opened:

@@ -146,13 +146,9 @@ def test_a_function_behind_a_cache_that_knows_no_purposes_is_refused() -> None:
         return cached(key)
 
     caches: list[Any] = [
-        cached,
-        functools.cache(load),
-        functools.partial(cached, 1),
-        around_cached,
-        cachetools.cached({})(load),
+        cached, functools.cache(load), functools.partial(cached, 1), around_cached, cachetools.cached({})(load),
         staticmethod(functools.cache(load)),
-    ]
+    ]  # fmt: skip
     for behind in caches:
         for decorate in (guard.access, guard.access(tm.Registration)):
             with pytest.raises(TypeError, match=r"guard\.cached"):

@@ -104,18 +104,12 @@ class Row(TypedDict):
 
 
 KINDS: dict[str, Any] = {
-    "dataclass": Data(NAME, DEVICE),
-    "slotted": Slotted(NAME, DEVICE),
-    "attrs": Attrs(NAME, DEVICE),
-    "named-tuple": Named(NAME, DEVICE),
-    "model": Model(name=NAME, device=DEVICE),
-    "purposes": ForPurposes(name=NAME, device=DEVICE),
-    "containers": Holding(name=NAME, device=[DEVICE]),
-    "open": Open(NAME, DEVICE),
-    "open-containers": Open(NAME, {"a": [DEVICE]}),
-    "generic": Box(NAME, DEVICE),
+    "dataclass": Data(NAME, DEVICE), "slotted": Slotted(NAME, DEVICE), "attrs": Attrs(NAME, DEVICE),
+    "named-tuple": Named(NAME, DEVICE), "model": Model(name=NAME, device=DEVICE),
+    "purposes": ForPurposes(name=NAME, device=DEVICE), "containers": Holding(name=NAME, device=[DEVICE]),
+    "open": Open(NAME, DEVICE), "open-containers": Open(NAME, {"a": [DEVICE]}), "generic": Box(NAME, DEVICE),
     "joined": Open(NAME.map(len), NAME.zip(DEVICE)),
-}
+}  # fmt: skip
 
 
 def of_row(row: Any, key: str) -> Any:
@@ -192,13 +186,8 @@ def test_a_sealed_value_alone_is_refused_or_stays() -> None:
         for kept in (NAME, FREE, [NAME, BILL], {"a": {NAME}}, None):
             assert use.withhold(kept) is kept
         for refused in (
-            DEVICE,
-            [NAME, DEVICE],
-            ([DEVICE],),
-            collections.deque([DEVICE]),
-            {"a": DEVICE},
-            NAME.zip(DEVICE),
-        ):
+            DEVICE, [NAME, DEVICE], ([DEVICE],), collections.deque([DEVICE]), {"a": DEVICE}, NAME.zip(DEVICE),
+        ):  # fmt: skip
             with pytest.raises(pg.PurposeViolation) as violation:
                 use.withhold(refused)
             assert violation.value.activity == "it"

@@ -66,12 +66,9 @@ def test_a_plain_value_in_the_place_of_a_sealed_one_is_refused(
 
 def test_what_may_be_sealed_or_plain_may_be_plain() -> None:
     for annotation, value in (
-        (str | Sealed, "e"),
-        (tuple[int, Sealed], (1, SEAL)),
-        (dict[str, int | Sealed], {"a": 1, "b": SEAL}),
-        (Literal["none"] | Sealed, "none"),
-        (Sealed | None, None),
-    ):
+        (str | Sealed, "e"), (tuple[int, Sealed], (1, SEAL)), (dict[str, int | Sealed], {"a": 1, "b": SEAL}),
+        (Literal["none"] | Sealed, "none"), (Sealed | None, None),
+    ):  # fmt: skip
         assert read(annotation, value) is value
 
 
@@ -94,19 +91,12 @@ class Code(enum.StrEnum):
 
 
 STATES: list[tuple[Any, Any]] = [
-    (Data | Literal["missing", 404], "missing"),
-    (Data | Literal["missing", 404], 404),
-    (Data | Literal[Status.BLOCKED], Status.BLOCKED),
-    (Data | bool, False),
-    (Data | int, 404),
-    (Data | int, True),
-    (Data | float, 404),
-    (Data | None, None),
-    (Data | Status, Status.CLOSED),
-    (Data | Code, Code.BLOCKED),
+    (Data | Literal["missing", 404], "missing"), (Data | Literal["missing", 404], 404),
+    (Data | Literal[Status.BLOCKED], Status.BLOCKED), (Data | bool, False), (Data | int, 404), (Data | int, True),
+    (Data | float, 404), (Data | None, None), (Data | Status, Status.CLOSED), (Data | Code, Code.BLOCKED),
     (Data | datetime.date, datetime.date(2026, 1, 1)),
     (dict[str, Data | Literal["missing"]], {"a": "missing", "b": "missing"}),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("annotation", "value"), STATES)
@@ -120,16 +110,12 @@ def test_what_cannot_be_a_row_is_given_where_it_was_announced_beside_rows(annota
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [
-        (Data | Literal["missing"], "device"),
-        (Data | Literal[1], True),
-        (Data | Literal[Status.BLOCKED], Status.CLOSED),
-        (Data | bool, 1),
-        (Data | Status, "blocked"),
-        (Data | str, '{"device": "d"}'),
-        (Data | bytes, b"d"),
+        (Data | Literal["missing"], "device"), (Data | Literal[1], True),
+        (Data | Literal[Status.BLOCKED], Status.CLOSED), (Data | bool, 1), (Data | Status, "blocked"),
+        (Data | str, '{"device": "d"}'), (Data | bytes, b"d"),
         (list[Data | Literal["missing"]], ["missing", "device"]),
     ],
-)
+)  # fmt: skip
 def test_what_may_be_a_row_written_out_is_all_that_was_announced(annotation: Any, value: Any) -> None:
     with pytest.raises(pg.PurposeViolation):
         withheld(value, annotation)

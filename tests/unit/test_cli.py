@@ -316,12 +316,9 @@ def test_a_project_has_its_own_notice(tiny, monkeypatch):
 
 
 COMMANDS = (
-    ("explain", "1", "2①"),
-    ("matrix",),
-    ("sql", "--purpose", "2①", "SELECT 1", "orders.csv"),
-    ("dbt", "check"),
+    ("explain", "1", "2①"), ("matrix",), ("sql", "--purpose", "2①", "SELECT 1", "orders.csv"), ("dbt", "check"),
     ("dbt", "labels"),
-)
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)

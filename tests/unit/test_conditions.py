@@ -36,14 +36,10 @@ def reason(source: Any, asked: str, conditions: Any = (), guard: pg.Guard = GUAR
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
-        ((), DenialReason.CONDITION),
-        ({"outside-eu"}, DenialReason.CONDITION),
-        ({"adult"}, DenialReason.CONSENT),
-        (BOTH, None),
-        (["Adult", "OUTSIDE EU"], None),
-        (("adult", "outside-eu"), None),
+        ((), DenialReason.CONDITION), ({"outside-eu"}, DenialReason.CONDITION), ({"adult"}, DenialReason.CONSENT),
+        (BOTH, None), (["Adult", "OUTSIDE EU"], None), (("adult", "outside-eu"), None),
     ],
-)
+)  # fmt: skip
 def test_consent_where_the_law_requires_it(conditions, expected):
     assert reason("1(a)", "newsletter", conditions) is expected
     assert GUARD.allows("1(a)", "newsletter", conditions=conditions) is (expected is None)

@@ -227,12 +227,9 @@ def test_what_cannot_be_counted_is_not_used(guard: pg.Guard, clicks: Clicks) -> 
 @pytest.mark.usefixtures("remembers")
 def test_bare_checks_are_counted_by_no_activity(guard: pg.Guard, clicks: Clicks) -> None:
     ways: list[tuple[Any, Any]] = [
-        (tm.Registration, tm.RenewalGuidance),
-        ("1.1a", "1.2(1)-1"),
-        (R, "renewal-guidance"),
-        ({"1.1(a)"}, tm.RenewalGuidance),
-        (("1.1(a)",), tm.RenewalGuidance),
-    ]
+        (tm.Registration, tm.RenewalGuidance), ("1.1a", "1.2(1)-1"), (R, "renewal-guidance"),
+        ({"1.1(a)"}, tm.RenewalGuidance), (("1.1(a)",), tm.RenewalGuidance),
+    ]  # fmt: skip
     for _ in range(3):
         for sources, purpose in ways:
             guard.check(sources, purpose)

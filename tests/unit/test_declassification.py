@@ -172,12 +172,9 @@ def test_methods_do_not_reclassify(guard: pg.Guard) -> None:
 
     out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
     for fn, name in (
-        (method, "method"),
-        (method_of_class, "method_of_class"),
-        (classmethod(method_of_class), "method_of_class"),
-        (classmethod(of_another_name), "of_another_name"),
-        (wrapped, "method"),
-    ):
+        (method, "method"), (method_of_class, "method_of_class"), (classmethod(method_of_class), "method_of_class"),
+        (classmethod(of_another_name), "of_another_name"), (wrapped, "method"),
+    ):  # fmt: skip
         with pytest.raises(TypeError) as refused:
             out(fn)
         assert words(refused).endswith(
@@ -281,12 +278,9 @@ def test_a_declaration_says_why_and_who(guard: pg.Guard) -> None:
     with pytest.raises(pg.UnlabelledData):
         declare(to=pg.NotPersonal, why="why")
     wrong: list[tuple[Any, Any]] = [
-        ("9", pg.NotPersonal),
-        ([tm.Registration], pg.NotPersonal),
-        (tm.RenewalGuidance, pg.NotPersonal),
-        (tm.Registration, tm.RenewalGuidance),
-        (tm.Registration, None),
-    ]
+        ("9", pg.NotPersonal), ([tm.Registration], pg.NotPersonal), (tm.RenewalGuidance, pg.NotPersonal),
+        (tm.Registration, tm.RenewalGuidance), (tm.Registration, None),
+    ]  # fmt: skip
     for source, to in wrong:
         with pytest.raises(pg.UnknownSource):
             declare(source, to=to, why="why")
@@ -377,15 +371,9 @@ def test_different_declarations_from_one_place_are_all_listed(guard: pg.Guard) -
         return out if "at_least" in said else out(length)
 
     different: list[dict[str, Any]] = [
-        {},
-        {"source": tm.Contract},
-        {"to": tm.Cookie},
-        {"why": "as is said elsewhere"},
-        {"approver": "DPO"},
-        {"name": "length"},
-        {"at_least": 2},
-        {"at_least": 3},
-    ]
+        {}, {"source": tm.Contract}, {"to": tm.Cookie}, {"why": "as is said elsewhere"}, {"approver": "DPO"},
+        {"name": "length"}, {"at_least": 2}, {"at_least": 3},
+    ]  # fmt: skip
     for said in different * 2:
         declare(**said)
     listed = guard.reclassifications

@@ -29,14 +29,9 @@ from tests.unit.samples import Tape
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))
 MAIL_HOUSE = Recipient(
-    "mail-house",
-    "domestic-contractor",
-    "JP",
-    name="Mail House",
-    safeguards=[CONTRACT],
-    supervised_on=date(2026, 5, 1),
-    means="storage-media",
-)
+    "mail-house", "domestic-contractor", "JP", name="Mail House", safeguards=[CONTRACT],
+    supervised_on=date(2026, 5, 1), means="storage-media",
+)  # fmt: skip
 ABROAD = replace(MAIL_HOUSE, id="support-centre", kind="Overseas Contractor", country="PH")
 
 
@@ -239,20 +234,11 @@ def test_a_hand_over_is_on_record_before_it_takes_place(guard, overseer):
     assert seen == [1]
     assert overseer.provisions == [
         Provision(
-            recipient="support-centre",
-            kind="overseas-contractor",
-            country="PH",
-            clauses=("4", "5", "6.2"),
-            sources=("1.1(a)", "1.1(c)"),
-            purpose="1.2(1)①",
-            revision=date(2024, 4, 1),
-            activity="reminders",
-            means="email",
-            subjects=("7", "8"),
-            at=NOW,
-            name="Mail House",
+            recipient="support-centre", kind="overseas-contractor", country="PH", clauses=("4", "5", "6.2"),
+            sources=("1.1(a)", "1.1(c)"), purpose="1.2(1)①", revision=date(2024, 4, 1), activity="reminders",
+            means="email", subjects=("7", "8"), at=NOW, name="Mail House",
         )
-    ]
+    ]  # fmt: skip
 
 
 def test_coroutine_functions_hand_over_when_they_run(guard, overseer):

@@ -38,14 +38,10 @@ def test_an_entry_point_is_named_by_its_kind(entry_point: EntryPoint, name: str)
 @pytest.mark.parametrize(
     ("method", "declared", "name"),
     [
-        ("get", (), "GET"),
-        ("HEAD", (), "GET"),
-        ("HEAD", ("GET",), "GET"),
-        ("HEAD", ("HEAD",), "HEAD"),
-        ("PURGE", (), "OTHER"),
-        ("PURGE", ("PURGE",), "PURGE"),
+        ("get", (), "GET"), ("HEAD", (), "GET"), ("HEAD", ("GET",), "GET"), ("HEAD", ("HEAD",), "HEAD"),
+        ("PURGE", (), "OTHER"), ("PURGE", ("PURGE",), "PURGE"),
     ],
-)
+)  # fmt: skip
 def test_methods_have_one_name(method: str, declared: tuple[str, ...], name: str) -> None:
     assert name_method(method, declared) == name
 

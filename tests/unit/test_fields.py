@@ -87,29 +87,12 @@ class Order(BaseModel):
 
 def test_optionals_unions_containers_and_nested_models_are_followed() -> None:
     assert pg.sources_of(Order) == {
-        "address.city": R,
-        "items[]": C,
-        "lines[][].city": R,
-        "maybe": D,
-        "either": R | D,
-        "modern": R,
-        "whole": C,
-        "whole[]": D,
-        "by_mail": R,
-        "pair[]": R | D,
-        "many[]": R,
-        "sequence[].city": R,
-        "mapping[].city": R,
-    }
+        "address.city": R, "items[]": C, "lines[][].city": R, "maybe": D, "either": R | D, "modern": R, "whole": C,
+        "whole[]": D, "by_mail": R, "pair[]": R | D, "many[]": R, "sequence[].city": R, "mapping[].city": R,
+    }  # fmt: skip
     assert pg.untagged(Order) == (
-        "address.country",
-        "lines[][].country",
-        "sequence[].country",
-        "mapping[].country",
-        "kind",
-        "factory",
-        "klass",
-    )
+        "address.country", "lines[][].country", "sequence[].country", "mapping[].country", "kind", "factory", "klass",
+    )  # fmt: skip
 
 
 def test_an_annotation_that_holds_a_model_may_be_asked_about() -> None:

@@ -96,18 +96,11 @@ class Order:
 
 def test_fields_that_hold_the_same_class_are_each_listed_where_it_is_met_first() -> None:
     assert pg.sources_of(Order) == {
-        "billing.email": R,
-        "shipping.email": R,
-        "device": D,
-        "here.city": R,
-        "there.city": R,
-    }
+        "billing.email": R, "shipping.email": R, "device": D, "here.city": R, "there.city": R,
+    }  # fmt: skip
     assert pg.sources_of(Person) == {
-        "email": R,
-        "orders[].device": D,
-        "orders[].here.city": R,
-        "orders[].there.city": R,
-    }
+        "email": R, "orders[].device": D, "orders[].here.city": R, "orders[].there.city": R,
+    }  # fmt: skip
     assert pg.sources_of(list[Person] | Order).keys() == {"[].email", "device", "here.city", "there.city"}
 
 

@@ -208,13 +208,8 @@ class Narrowed(Whole):
 
 def test_models_seals_and_items_count_as_they_lie() -> None:
     assert pg.sources_of(LongWhole) == {
-        "part.device": D,
-        "part.email": R,
-        "sealed": R,
-        "sealed_list[]": R | D,
-        "plain": R,
-        "by_name[]": D,
-    }
+        "part.device": D, "part.email": R, "sealed": R, "sealed_list[]": R | D, "plain": R, "by_name[]": D,
+    }  # fmt: skip
     assert Model(LongWhole).shape.labels().keys() >= {"sealed", "sealed_list[]", "plain"}
     assert pg.sources_of(Narrowed)["sealed"] is C
 

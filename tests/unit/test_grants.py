@@ -51,13 +51,8 @@ def test_a_purpose_has_the_basis_of_its_grant_unless_it_states_its_own() -> None
         t["grant"][1]["purpose"][0]["basis"] = "law"
 
     assert summarize_bases(document(change)) == {
-        "3(1)①": "contract",
-        "3(1)②": "consent",
-        "3(2)①": "law",
-        "3(2)②": None,
-        "4①": None,
-        "4②": None,
-    }
+        "3(1)①": "contract", "3(1)②": "consent", "3(2)①": "law", "3(2)②": None, "4①": None, "4②": None,
+    }  # fmt: skip
 
 
 def test_a_notice_that_states_none_of_this_is_as_it_was() -> None:
@@ -219,15 +214,9 @@ def test_rows_at_fault_are_looked_into_all_the_same() -> None:
         t["timezone"] = "Nowhere"
 
     assert list(faults_of(changed(spoil))) == [
-        "revision",
-        "timezone",
-        "extension[0].purposes[0]",
-        "extension[0].basis",
-        "extension[1].purposes[0]",
-        "extension[1].sources",
-        "renamed[0].kind",
-        "renamed[1].new",
-    ]
+        "revision", "timezone", "extension[0].purposes[0]", "extension[0].basis", "extension[1].purposes[0]",
+        "extension[1].sources", "renamed[0].kind", "renamed[1].new",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -59,15 +59,10 @@ def test_a_history_is_equal_where_its_revisions_are_and_cannot_be_changed() -> N
 @pytest.mark.parametrize(
     ("day", "held"),
     [
-        ("2023-12-31", None),
-        ("2024-01-01", FIRST),
-        ("2024-12-31", FIRST),
-        ("2025-01-01", SECOND),
-        ("2025-12-31", SECOND),
-        ("2026-01-01", THIRD),
-        ("2099-01-01", THIRD),
+        ("2023-12-31", None), ("2024-01-01", FIRST), ("2024-12-31", FIRST), ("2025-01-01", SECOND),
+        ("2025-12-31", SECOND), ("2026-01-01", THIRD), ("2099-01-01", THIRD),
     ],
-)
+)  # fmt: skip
 def test_a_revision_holds_until_the_next(day: str, held: pg.Notice | None) -> None:
     assert HISTORY.on(datetime.date.fromisoformat(day)) is held
 

@@ -513,13 +513,9 @@ def test_activities_have_the_number_of_their_observed_reads(shop, folder):
     assert "reads" not in first
     (folder / "privacy").mkdir()
     key = EvidenceKey(
-        notice=f"{tm.NOTICE.id}@{tm.NOTICE.revision}",
-        activity=first["name"],
-        purpose=first["purpose"],
-        sources="1.1(a)",
-        field="email",
-        outcome="read",
-    )
+        notice=f"{tm.NOTICE.id}@{tm.NOTICE.revision}", activity=first["name"], purpose=first["purpose"],
+        sources="1.1(a)", field="email", outcome="read",
+    )  # fmt: skip
     for name in ("privacy/evidence.sqlite", "other.sqlite"):
         EvidenceFile(folder / name).add({key: 20, key._replace(outcome="observed"): 1})
     EvidenceFile(folder / "other.sqlite").add({key._replace(purpose="1.2(1)⑧", outcome="read"): 5})

@@ -101,12 +101,8 @@ class Customer(msgspec.Struct):
 
 
 GIVEN = {
-    "email": "a@example.com",
-    "homes": [{"street": "s"}],
-    "device": "d",
-    "dates": {"start": "2026-05-02"},
-    "age": "7",
-}
+    "email": "a@example.com", "homes": [{"street": "s"}], "device": "d", "dates": {"start": "2026-05-02"}, "age": "7",
+}  # fmt: skip
 
 
 def decoded(module: Any, given: Any) -> Customer:

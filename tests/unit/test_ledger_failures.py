@@ -63,13 +63,9 @@ def test_what_a_tick_raises_refuses_the_use(failure: type[Exception]) -> None:
 
     with guard.purpose(tm.RenewalGuidance) as use:
         ways = [
-            lambda: use.open(name),
-            lambda: use.open_all([name]),
-            lambda: use.try_open(name, None),
-            lambda: use.check("1.1a"),
-            lambda: guard.check("1.1a", "1.2(1)①"),
-            load,
-        ]
+            lambda: use.open(name), lambda: use.open_all([name]), lambda: use.try_open(name, None),
+            lambda: use.check("1.1a"), lambda: guard.check("1.1a", "1.2(1)①"), load,
+        ]  # fmt: skip
         for full in (False, True):
             ledger.full = full
             for way in ways:

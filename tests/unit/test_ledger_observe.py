@@ -144,13 +144,9 @@ def test_a_use_that_has_ended_is_let_pass_where_nobody_enforces(of_guard: Any, o
         elsewhere = contextvars.copy_context()  # as a task that was started here keeps it
     passes = {of_guard, of_activity or of_guard} == {"observe"}
     acts: list[Callable[[], object]] = [
-        lambda: use.check(tm.Registration),
-        lambda: use.open(name),
-        lambda: use.open_all([name]),
-        lambda: use.try_open(name, None),
-        lambda: use.withhold(Customer()),
-        lambda: elsewhere.run(guard.carry, print),
-    ]
+        lambda: use.check(tm.Registration), lambda: use.open(name), lambda: use.open_all([name]),
+        lambda: use.try_open(name, None), lambda: use.withhold(Customer()), lambda: elsewhere.run(guard.carry, print),
+    ]  # fmt: skip
     for act in acts:
         told = len(tape.denials)
         if passes:

@@ -124,12 +124,8 @@ def test_each_use_is_on_record_before_it_takes_place() -> None:
         use.allows(R, subject=7)
         use.explain(R, subject=7)
     assert case.recorded == [
-        (D, "7", 1),
-        (R, "7", 2),
-        (D, "8", 1),
-        (R, "8", 1),
-        (pg.Label(tm.Registration, tm.Cookie), "7", 1),
-    ]
+        (D, "7", 1), (R, "7", 2), (D, "8", 1), (R, "8", 1), (pg.Label(tm.Registration, tm.Cookie), "7", 1),
+    ]  # fmt: skip
     assert case.ledger.counts == {}
     assert case.ledger.uses == []
 
@@ -143,12 +139,9 @@ def test_what_cannot_be_recorded_does_not_take_place() -> None:
     door = guard.exception(basis="law", reason="r", approver="a", subjects="all", until=NOON + HOUR)
     with door as use:
         for way in (
-            lambda: use.open(NAME),
-            lambda: use.open_all([NAME]),
-            lambda: use.try_open(NAME, 0),
-            lambda: use.check(R),
+            lambda: use.open(NAME), lambda: use.open_all([NAME]), lambda: use.try_open(NAME, 0), lambda: use.check(R),
             lambda: use.withhold(Row(key=7)),
-        ):
+        ):  # fmt: skip
             with pytest.raises(OSError, match="full"):
                 way()
         assert use.allows(R)

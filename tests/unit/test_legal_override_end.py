@@ -30,13 +30,10 @@ def test_it_ends_at_its_moment() -> None:
         case.watch.time = NOON + HOUR
         over = "the exception rescue ended on 2026-06-01 at 13:00 UTC: have another approved"
         for way in (
-            lambda: use.open(NAME, subject=7),
-            lambda: use.open_all([NAME], subjects=[7]),
-            lambda: use.try_open(NAME, 0, subject=7),
-            lambda: use.check(R, subject=7),
-            lambda: use.withhold(Row(key=7)),
-            lambda: _load(case.guard),
-        ):
+            lambda: use.open(NAME, subject=7), lambda: use.open_all([NAME], subjects=[7]),
+            lambda: use.try_open(NAME, 0, subject=7), lambda: use.check(R, subject=7),
+            lambda: use.withhold(Row(key=7)), lambda: _load(case.guard),
+        ):  # fmt: skip
             with pytest.raises(pg.PurposeMissing) as caught:
                 way()
             assert over in words(caught)

@@ -47,12 +47,8 @@ def test_what_the_notice_lets_be_joined_has_a_source_of_its_own(link: Way) -> No
 @each_way
 def test_what_it_does_not_let_be_joined_is_refused(link: Way) -> None:
     for one, other in [
-        (NAME, BILL),
-        (COOKIE, COOKIE),
-        (COOKIE, FREE),
-        (COOKIE.zip(NAME), NAME),
-        (COOKIE, COOKIE.zip(NAME)),
-    ]:
+        (NAME, BILL), (COOKIE, COOKIE), (COOKIE, FREE), (COOKIE.zip(NAME), NAME), (COOKIE, COOKIE.zip(NAME)),
+    ]:  # fmt: skip
         with pytest.raises(UnknownOperation, match="unknown operation `link`"):
             link(one, other)
     with pytest.raises(UnknownOperation) as refused:
