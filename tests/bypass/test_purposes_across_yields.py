@@ -85,10 +85,9 @@ def maker(make: Maker) -> Maker:
 def generator(service: Service, seen: Seen) -> Any:
     def steps() -> Iterator[int]:
         with service.guard.purpose(PRODUCER):
-            seen.append(service.here())
-            yield 1
-            seen.append(service.here())
-            yield 2
+            for number in (1, 2):
+                seen.append(service.here())
+                yield number
             seen.append(service.here())
 
     return steps
@@ -198,10 +197,9 @@ def decorated_coroutine(service: Service, seen: Seen) -> Any:
 def async_generator(service: Service, seen: Seen) -> Any:
     async def steps() -> AsyncIterator[int]:
         async with service.guard.purpose(PRODUCER):
-            seen.append(service.here())
-            yield 1
-            seen.append(service.here())
-            yield 2
+            for number in (1, 2):
+                seen.append(service.here())
+                yield number
             seen.append(service.here())
 
     return consumed_by_hand(steps)
@@ -211,10 +209,9 @@ def async_generator(service: Service, seen: Seen) -> Any:
 def decorated_async_generator(service: Service, seen: Seen) -> Any:
     async def steps() -> AsyncIterator[int]:
         with service.guard.purpose(PRODUCER):
-            seen.append(service.here())
-            yield 1
-            seen.append(service.here())
-            yield 2
+            for number in (1, 2):
+                seen.append(service.here())
+                yield number
             seen.append(service.here())
 
     return consumed_by_hand(service.guard.purpose(DECORATED)(steps))

@@ -27,8 +27,8 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
-def written(folder: Path, content: str | bytes) -> Path:
-    path = folder / "notice.toml"
+def written(folder: Path, content: str | bytes, name: str = "notice.toml") -> Path:
+    path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
@@ -369,16 +369,14 @@ title = { en = "Frames of a camera", ja = "映像" }
 
 
 def test_overlays_come_from_further_files(tmp_path: Path) -> None:
-    extra = tmp_path / "camera.toml"
-    extra.write_text(ROUTER, encoding="utf-8")
+    extra = written(tmp_path, ROUTER, "camera.toml")
     notice = pg.Notice.load(written(tmp_path, SMALL), extra)
     assert [source.__name__ for source in notice.sources][-3:] == ["RouterUsage", "CameraUsage", "LinkedVisit"]
     assert notice.grants[notice.source("camera-usage")] == {}
 
 
 def test_an_overlay_file_that_widens_is_refused(tmp_path: Path) -> None:
-    extra = tmp_path / "camera.toml"
-    extra.write_text(ROUTER.replace("serves = []", 'serves = ["4①"]'), encoding="utf-8")
+    extra = written(tmp_path, ROUTER.replace("serves = []", 'serves = ["4①"]'), "camera.toml")
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, SMALL), extra)
     (fault,) = caught.value.faults
@@ -386,8 +384,7 @@ def test_an_overlay_file_that_widens_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_fault_is_told_where_its_file_has_it(tmp_path: Path) -> None:
-    extra = tmp_path / "camera.toml"
-    extra.write_text(f"{ROUTER}{ROUTER}".replace("Frames", "Frames\\n"), encoding="utf-8")
+    extra = written(tmp_path, f"{ROUTER}{ROUTER}".replace("Frames", "Frames\\n"), "camera.toml")
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, SMALL.replace('sources = ["2"]', 'sources = ["7"]')), extra)
     assert [fault.place for fault in caught.value.faults if fault.file == str(extra)] == [
@@ -417,8 +414,7 @@ def test_a_notice_of_another_origin_has_faults_with_lines_in_its_overlays_alone(
     [('id = "x"\n' + ROUTER, ["id"]), ("overlay = 3", ["overlay"]), ("[overlay]\nid = 1", ["overlay"])],
 )
 def test_an_overlay_file_holds_overlays_only(tmp_path: Path, content: str, places: list[str]) -> None:
-    extra = tmp_path / "camera.toml"
-    extra.write_text(content, encoding="utf-8")
+    extra = written(tmp_path, content, "camera.toml")
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, SMALL), extra)
     assert [fault.place for fault in caught.value.faults] == places
@@ -430,8 +426,7 @@ def test_overlays_of_the_wrong_shape_in_the_notice_itself(tmp_path: Path, conten
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, content))
     assert "overlay" in {fault.place.split("[")[0] for fault in caught.value.faults}
-    extra = tmp_path / "camera.toml"
-    extra.write_text(ROUTER, encoding="utf-8")
+    extra = written(tmp_path, ROUTER, "camera.toml")
     with pytest.raises(pg.NoticeError):
         pg.Notice.load(written(tmp_path, content), extra)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.errors import SeveralNotices, UnknownOperation
 from purposeguard.notice.several import JointNotice
+from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import ANYONE, BEFORE_ALL, UNNAMED, Context, SubjectPreferences
 from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.table import PolicyTable
@@ -298,9 +299,6 @@ def test_explanations_say_of_which_notice(guard: pg.Guard) -> None:
 
 
 def test_a_denial_crosses_to_another_process() -> None:
-    import importlib
-
-    tm = importlib.import_module("purposeguard.notices.trendmicro_jp")
     guard = pg.Guard(pg.Notices(tm.NOTICE, EU))
     decision = pickle.loads(pickle.dumps(guard.explain(tm.Registration, tm.ProductProvision)))
     assert decision.label is pg.Label(tm.Registration)

@@ -29,6 +29,21 @@ if TYPE_CHECKING:
     from decimal import Context
 
 
+def declared(name: str, **annotations: str) -> Any:
+    """A plain class whose annotations are these, as texts of this module."""
+    return type(name, (), {"__annotations__": annotations, "__module__": __name__})
+
+
+Sealing = declared("Sealing", device="pg.Personal[str, tm.ProductData]")
+Marked = declared("Marked", number="Annotated[int, pg.Subject]")
+Wrong = declared("Wrong", device='Annotated[str, "1.1(b)"]')
+# Names that are there for type checkers alone, and no annotation at all.
+TypedTag = declared("TypedTag", context="Annotated[str, Context.device]")
+TypedCall = declared("TypedCall", context='Annotated[str, Context("x")]')
+TypedItems = declared("TypedItems", context="Context[Device]")
+NoAnnotation = declared("NoAnnotation", device="Annotated[str, 1 / 0, tm.ProductData]")
+
+
 class Plain:
     def __init__(self, device: str) -> None:
         self.device = device
@@ -42,14 +57,6 @@ class OfPlain(Plain):
 
 class Struct(msgspec.Struct):
     device: Device
-
-
-class Sealing:
-    device: pg.Personal[str, tm.ProductData]
-
-
-class Marked:
-    number: Annotated[int, pg.Subject]
 
 
 class Looks(Protocol):
@@ -81,10 +88,6 @@ class Hybrid:
     @hybrid_property
     def device(self) -> Device:
         return "d"
-
-
-class Wrong:
-    device: Annotated[str, "1.1(b)"]
 
 
 class Phone(BaseModel):
@@ -120,18 +123,6 @@ class Typed:
     other: Context | Device
 
 
-class TypedTag:
-    context: Annotated[str, Context.device]
-
-
-class TypedCall:
-    context: Annotated[str, Context("x")]
-
-
-class TypedItems:
-    context: Context[Device]  # type: ignore[type-arg]
-
-
 @dataclasses.dataclass
 class Half:
     """A class that is read, and cannot be, for one of its names."""
@@ -142,10 +133,6 @@ class Half:
 
 class HoldsHalf:
     half: Half
-
-
-class NoAnnotation:
-    device: Annotated[str, 1 / 0, tm.ProductData]
 
 
 UNREAD: list[Any] = [
