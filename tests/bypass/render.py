@@ -5,12 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import gc
-import io
 import json
 import operator
 import pickle
-import pprint
-import reprlib
 import string
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,6 +22,7 @@ from rich.pretty import pretty_repr
 
 from tests.bypass.seal_looking import quiet, slots_of
 from tests.bypass.seal_reporters import by_rich, logged, rich_traceback, traced
+from tests.bypass.seal_ways import SHOW
 
 Way = Callable[[Any], Any]
 
@@ -115,18 +113,6 @@ def _above(cls: Any, one: Any) -> Any:
     return super(cls, one).device
 
 
-def _printed(one: Any) -> str:
-    stream = io.StringIO()
-    print(one, file=stream)
-    return stream.getvalue()
-
-
-def _longer() -> reprlib.Repr:
-    longer = reprlib.Repr()
-    longer.maxstring = longer.maxother = longer.maxdict = longer.maxtuple = 10_000
-    return longer
-
-
 def _attributes(one: Any) -> list[Any]:
     return [(name, quiet(lambda name=name: getattr(one, name))) for name in dir(one) if name != "__class__"]  # type: ignore[misc]
 
@@ -143,11 +129,9 @@ def _as_base(one: Any) -> Any:
     return [quiet(lambda: repr(mine)), quiet(lambda: mine.device), quiet(lambda: vars(mine))]
 
 
+SHARED = ("repr", "str", "format", "ascii", "print", "pprint", "reprlib", "object.__getstate__")
 WAYS: dict[str, Way] = {
-    "repr": repr,
-    "str": str,
-    "format": format,
-    "ascii": ascii,
+    **{name: SHOW[name] for name in SHARED},
     "f-string": lambda one: f"{one} {one!r} {one!s} {one=}",
     "percent": lambda one: ("%s" % (one,)) + ("%r" % (one,)) + ("%.500s" % (one,)),  # noqa: UP031
     "percent of items": lambda one: "%s %s %s" % one,  # noqa: UP031
@@ -157,9 +141,6 @@ WAYS: dict[str, Way] = {
     "format of an index": "{0[device]}".format,
     "format_map": "{device}".format_map,
     "template": lambda one: string.Template("$device").substitute(one),
-    "print": _printed,
-    "pprint": pprint.pformat,
-    "reprlib": lambda one: _longer().repr(one),
     "rich": lambda one: pretty_repr(one, max_width=200),
     "logging": lambda one: [logged(one), logged({"one": one}, message="%(one)s"), logged([one], message="%s")],
     "traceback": lambda one: [traced(one), by_rich(rich_traceback)(one)],
@@ -247,7 +228,6 @@ WAYS: dict[str, Way] = {
     "__reduce_ex__": lambda one: [repr(one.__reduce_ex__(protocol)) for protocol in range(6)],
     "object.__reduce_ex__": lambda one: [object.__reduce_ex__(one, protocol) for protocol in (2, 5)],
     "__getstate__": lambda one: one.__getstate__(),
-    "object.__getstate__": object.__getstate__,
     "__class__ changed": _as_base,
     "referents": referents,
     "ordering": lambda one: [quiet(lambda: one < one), quiet(lambda: one <= one)],  # noqa: PLR0124
