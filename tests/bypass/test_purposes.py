@@ -23,11 +23,6 @@ def load() -> Contact:
     return Contact(email="e")
 
 
-@guard.access
-async def aload() -> Contact:
-    return Contact(email="e")
-
-
 def outcome(fn: Callable[[], Any] = load) -> str:
     try:
         fn()
@@ -53,19 +48,6 @@ def test_a_thread_that_ended_lends_its_purpose_to_no_later_one() -> None:
     for _ in range(20):
         in_threads([leave_open])
         assert _thread(outcome) == "PurposeMissing"
-
-
-def test_a_coroutine_made_inside_is_checked_where_it_runs() -> None:
-    async def main() -> None:
-        async with guard.purpose(tm.RenewalGuidance):
-            inside, elsewhere, after = aload(), aload(), aload()
-            await inside
-            with pytest.raises(pg.PurposeMissing):
-                await asyncio.create_task(elsewhere)
-        with pytest.raises(pg.PurposeMissing):
-            await after
-
-    asyncio.run(main())
 
 
 def test_a_task_that_outlives_its_block_has_no_purpose_left() -> None:
@@ -108,22 +90,6 @@ def test_a_use_cannot_be_opened_again_by_hand() -> None:
     assert context.run(outcome) == "PurposeMissing"
     end_use(use)
     assert outcome() == "PurposeMissing"
-
-
-def test_a_generator_goes_on_under_the_purpose_of_where_it_goes_on() -> None:
-    @guard.access
-    def rows() -> Iterator[Contact]:
-        while True:
-            yield Contact(email="e")
-
-    given = rows()
-    with guard.purpose(tm.RenewalGuidance):
-        next(given)
-    assert outcome(lambda: next(given)) == "PurposeMissing"
-    given = rows()
-    with guard.purpose(tm.RenewalGuidance):
-        next(given)
-        assert _thread(lambda: outcome(lambda: next(given))) == "PurposeMissing"
 
 
 def test_a_subclass_of_a_source_is_no_source() -> None:
