@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Union
 
 import pytest
@@ -167,25 +167,14 @@ class Liar(str):
         return hash("1.1b")
 
 
-class LyingSet(frozenset[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return iter([tm.Registration])
-
-
-class LyingList(list[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return iter([tm.Registration])
+def lying(container: type) -> Any:
+    """A container of product data that says that it holds registration data."""
+    return type("Lying", (container,), {"__iter__": lambda _: iter([tm.Registration])})([tm.ProductData])
 
 
 def test_ids_and_sets_that_lie_about_themselves_poison_nothing() -> None:
     mine = pg.Guard(tm.NOTICE)
-    for liar in (
-        Liar("1.1a"),
-        LyingSet([tm.ProductData]),
-        LyingList([tm.ProductData]),
-        (Liar("1.1a"),),
-        [Liar("1.1a")],
-    ):
+    for liar in (Liar("1.1a"), lying(frozenset), lying(list), (Liar("1.1a"),), [Liar("1.1a")]):
         mine.allows(liar, tm.RenewalGuidance)
         mine.explain(liar, tm.RenewalGuidance)
     honest_forms: list[Any] = [

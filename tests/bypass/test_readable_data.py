@@ -162,28 +162,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 """Of a withheld model in a union pydantic warns, and writes it all the same."""
 
 
+@pytest.mark.parametrize(("asked", "purpose"), [(calm, CHOSEN), (guard, WHOLE)], ids=["denied", "stopped"])
 @pytest.mark.parametrize("held", HOLDERS)
 @pytest.mark.parametrize("case", CASES)
-def test_what_may_not_be_used_cannot_be_read(case: str, held: str) -> None:
+def test_what_may_not_be_used_cannot_be_read(case: str, held: str, asked: pg.Guard, purpose: Any) -> None:
+    """Because the notice denies it to this purpose, or because its subject has stopped its use."""
     cls, make = CASES[case]
     for secret in secrets_of(case, held):
         leaking = [
             name
             for name, way in WAYS.items()
-            if any(SENTINEL in text for text in read_by(way, make(HOLDERS[held](secret)), cls, calm, CHOSEN))
-        ]
-        assert leaking == [], secret
-
-
-@pytest.mark.parametrize("held", HOLDERS)
-@pytest.mark.parametrize("case", CASES)
-def test_what_its_subject_has_stopped_cannot_be_read(case: str, held: str) -> None:
-    cls, make = CASES[case]
-    for secret in secrets_of(case, held):
-        leaking = [
-            name
-            for name, way in WAYS.items()
-            if any(SENTINEL in text for text in read_by(way, make(HOLDERS[held](secret)), cls, guard, WHOLE))
+            if any(SENTINEL in text for text in read_by(way, make(HOLDERS[held](secret)), cls, asked, purpose))
         ]
         assert leaking == [], secret
 
