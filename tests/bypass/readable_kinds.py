@@ -60,16 +60,17 @@ SOURCE: dict[int, Rows] = {}
 """What the code of computed fields reads, by the key of the object: nothing of it is in the object."""
 
 
+def rows_of(self: Any) -> Rows:
+    return SOURCE[self.key]
+
+
 class Model(BaseModel):
     key: Key = OWN
     email: Email = FREE
 
 
 class ComputedModel(Model):
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = computed_field(property(rows_of))
 
 
 class DerivedComputedModel(ComputedModel):
@@ -84,22 +85,15 @@ class UnannouncedModel(Model):
 
 
 class CachedComputedModel(Model):
-    @computed_field  # type: ignore[prop-decorator]
-    @functools.cached_property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = computed_field(functools.cached_property(rows_of))
 
 
 class PropertyModel(Model):
-    @property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = property(rows_of)
 
 
 class CachedModel(Model):
-    @functools.cached_property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = functools.cached_property(rows_of)
 
 
 class UntypedCachedModel(Model):
@@ -120,10 +114,7 @@ class PersonalComputedModel(pg.PersonalModel):
     key: Key = OWN
     email: Email = FREE
 
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = computed_field(property(rows_of))
 
 
 class PersonalPrivateModel(pg.PersonalModel):
@@ -139,15 +130,11 @@ class Data:
 
 
 class PropertyData(Data):
-    @property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = property(rows_of)
 
 
 class CachedData(Data):
-    @functools.cached_property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = functools.cached_property(rows_of)
 
 
 @dataclasses.dataclass(slots=True)
@@ -165,9 +152,7 @@ class SlottedPropertyData:
     key: Key = OWN
     email: Email = FREE
 
-    @property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = property(rows_of)
 
 
 class MoreSlots(SlottedData):
@@ -187,9 +172,7 @@ class Attrs:
     key: Key = OWN
     email: Email = FREE
 
-    @property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = property(rows_of)
 
 
 @attrs.define
@@ -197,9 +180,7 @@ class CachedAttrs:
     key: Key = OWN
     email: Email = FREE
 
-    @functools.cached_property
-    def rows(self) -> Rows:
-        return SOURCE[self.key]
+    rows = functools.cached_property(rows_of)
 
 
 @attrs.define(slots=False)
@@ -249,19 +230,10 @@ def _cached(cls: Callable[[], Any]) -> Callable[[Any], Any]:
     return make
 
 
-def _setting(cls: Callable[[], Any], name: str) -> Callable[[Any], Any]:
+def _setting(cls: Callable[[], Any], name: str, put: Callable[..., None] = object.__setattr__) -> Callable[[Any], Any]:
     def make(rows: Any) -> Any:
         made = cls()
-        object.__setattr__(made, name, rows)
-        return made
-
-    return make
-
-
-def _private(cls: Callable[[], Any]) -> Callable[[Any], Any]:
-    def make(rows: Any) -> Any:
-        made = cls()
-        made._rows = rows
+        put(made, name, rows)
         return made
 
     return make
@@ -287,8 +259,8 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "cached: model that says nothing": (UntypedCachedModel, _cached(UntypedCachedModel)),
     "cached: dataclass": (CachedData, _cached(CachedData)),
     "cached: attrs": (CachedAttrs, _cached(CachedAttrs)),
-    "private: model": (PrivateModel, _private(PrivateModel)),
-    "private: PersonalModel": (PersonalPrivateModel, _private(PersonalPrivateModel)),
+    "private: model": (PrivateModel, _setting(PrivateModel, "_rows", setattr)),
+    "private: PersonalModel": (PersonalPrivateModel, _setting(PersonalPrivateModel, "_rows", setattr)),
     "private: dataclass": (Data, _setting(Data, "_rows")),
     "private: slot of a subclass": (SlottedData, MoreSlots),
     "dynamic: extra of a model": (OpenModel, lambda rows: OpenModel.model_validate({"rows": rows})),

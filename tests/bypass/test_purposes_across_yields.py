@@ -143,25 +143,43 @@ def delegating_generator(service: Service, seen: Seen) -> Any:
     return steps
 
 
-def by_hand(make: Callable[[], Any]) -> Callable[[], Iterator[Any]]:
-    """Return a generator function whose consumer steps a coroutine."""
+class Steps:
+    """The steps of a coroutine, which its consumer takes by hand."""
 
-    class Steps:
-        def __init__(self) -> None:
-            self.coroutine = make()
+    def __init__(self, made: Any) -> None:
+        self.made = made
 
-        def __iter__(self) -> Steps:
-            return self
+    def __iter__(self) -> Steps:
+        return self
 
-        def __next__(self) -> Any:
-            return self.coroutine.send(None)
+    def __next__(self) -> Any:
+        return self.made.send(None)
 
-        def close(self) -> None:
-            with contextlib.suppress(StopIteration):  # an async generator cannot be closed while it waits
-                while True:
-                    next(self)
+    def close(self) -> None:
+        with contextlib.suppress(StopIteration):  # an async generator cannot be closed while it waits
+            while True:
+                next(self)
 
-    return Steps
+
+class Items(Steps):
+    """The items of an asynchronous generator, in the context of its own consumer."""
+
+    def __next__(self) -> Any:
+        try:
+            self.made.__anext__().send(None)
+        except StopIteration as item:
+            return item.value
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        with contextlib.suppress(StopIteration):
+            self.made.aclose().send(None)
+
+
+def by_hand(make: Callable[[], Any], steps: type[Steps] = Steps) -> Callable[[], Iterator[Any]]:
+    """Return a generator function whose consumer takes these steps."""
+    return lambda: steps(make())
 
 
 class Pause:
@@ -202,7 +220,7 @@ def async_generator(service: Service, seen: Seen) -> Any:
                 yield number
             seen.append(service.here())
 
-    return consumed_by_hand(steps)
+    return by_hand(steps, Items)
 
 
 @maker
@@ -214,7 +232,7 @@ def decorated_async_generator(service: Service, seen: Seen) -> Any:
                 yield number
             seen.append(service.here())
 
-    return consumed_by_hand(service.guard.purpose(DECORATED)(steps))
+    return by_hand(service.guard.purpose(DECORATED)(steps), Items)
 
 
 @maker
@@ -233,31 +251,6 @@ def async_generator_that_waits(service: Service, seen: Seen) -> Any:
             pass
 
     return by_hand(exhaust)
-
-
-def consumed_by_hand(make: Callable[[], Any]) -> Callable[[], Iterator[Any]]:
-    """Return a generator function over the items of an asynchronous one, in the context of its own consumer."""
-
-    class Steps:
-        def __init__(self) -> None:
-            self.steps = make()
-
-        def __iter__(self) -> Steps:
-            return self
-
-        def __next__(self) -> Any:
-            try:
-                self.steps.__anext__().send(None)
-            except StopIteration as item:
-                return item.value
-            except StopAsyncIteration:
-                raise StopIteration from None
-
-        def close(self) -> None:
-            with contextlib.suppress(StopIteration):
-                self.steps.aclose().send(None)
-
-    return Steps
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
@@ -356,7 +349,7 @@ def test_what_law_permits_a_generator_it_permits_no_consumer() -> None:
         async with service.legal():
             yield service.load().device
 
-    made: list[Any] = [legal(), consumed_by_hand(alegal)()]
+    made: list[Any] = [legal(), by_hand(alegal, Items)()]
     for steps in made:
         assert next(steps) == "d"
         assert service.here() == "nothing"
