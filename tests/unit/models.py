@@ -7,8 +7,9 @@ import dataclasses
 import datetime
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypedDict, TypeVar
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar
 
+import attrs
 from pydantic import BaseModel
 
 import purposeguard as pg
@@ -52,6 +53,24 @@ class Sealing:
 class Row(TypedDict):
     email: Email
     device: Device
+
+
+KINDS = ("pydantic", "dataclass", "attrs", "NamedTuple", "TypedDict")
+
+
+def class_with(kind: str, **annotations: Any) -> Any:
+    """A new class of a kind, with these fields."""
+    names = {"__annotations__": annotations, "__module__": __name__}
+    if kind == "pydantic":
+        return type("Row", (BaseModel,), names)
+    if kind == "dataclass":
+        return dataclasses.dataclass(type("Row", (), names))
+    if kind == "attrs":
+        return attrs.define(type("Row", (), names))
+    if kind == "NamedTuple":
+        return NamedTuple("Row", list(annotations.items()))
+    typed: Any = TypedDict
+    return typed("Row", annotations)
 
 
 def purpose_here() -> str | None:

@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, NamedTuple, NewType, Optional, TypedDict
+from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, NewType, Optional, TypedDict
 
 import annotated_types
 import attrs
@@ -20,7 +20,7 @@ from purposeguard.values.parameters import read_parameter_shapes, unite_shape_la
 from purposeguard.values.type_schema import Shape
 from purposeguard.values.walk import ArgumentScan
 from tests.unit import pep563
-from tests.unit.models import C, D, Email, R, T, guard
+from tests.unit.models import KINDS, C, D, Email, R, T, class_with, guard
 
 Alias = te.TypeAliasType("Alias", Email)
 ListOf = te.TypeAliasType("ListOf", list[Annotated[T, tm.ProductData]], type_params=(T,))
@@ -42,22 +42,7 @@ CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
 
 
-def class_with(kind: str, annotation: Any) -> Any:
-    """A class of a kind with one field, `it`."""
-    names = {"__annotations__": {"it": annotation}, "__module__": __name__}
-    if kind == "pydantic":
-        return type("Row", (BaseModel,), names)
-    if kind == "dataclass":
-        return dataclasses.dataclass(type("Row", (), names))
-    if kind == "attrs":
-        return attrs.define(type("Row", (), names))
-    if kind == "NamedTuple":
-        return NamedTuple("Row", [("it", annotation)])
-    typed: Any = TypedDict
-    return typed("Row", {"it": annotation})
-
-
-EVERY = ("pydantic", "dataclass", "attrs", "NamedTuple", "TypedDict")
+EVERY = KINDS
 DATACLASS = ("dataclass",)
 TYPED_DICT = ("TypedDict",)
 
@@ -153,7 +138,7 @@ REFUSED: dict[str, Any] = {
 )
 def test_what_is_understood_is_read(kind: str, spelling: str) -> None:
     annotation, expected, _ = READ[spelling]
-    cls = class_with(kind, annotation)
+    cls = class_with(kind, it=annotation)
     names = {"Email": Email, "Annotated": Annotated, "tm": tm}
     assert pg.sources_of(cls, names) == expected
     assert pg.untagged(cls, names) == (() if expected else ("it",))
@@ -169,7 +154,7 @@ NO_SCHEMA = {"a sealed value", "a source for a type", "a source in a list", "a s
     ids=lambda part: part,
 )
 def test_what_is_not_understood_is_refused(kind: str, spelling: str) -> None:
-    cls = class_with(kind, REFUSED[spelling])
+    cls = class_with(kind, it=REFUSED[spelling])
     for ask in (pg.sources_of, pg.untagged):
         with pytest.raises(pg.UnlabelledData, match=r"Row\.it: ") as refused:
             ask(cls)
@@ -313,7 +298,7 @@ def test_it_is_refused_where_it_is_used(wrong: Any) -> None:
 
     def send(email: Any) -> None: ...
 
-    row: Any = class_with("dataclass", wrong)
+    row: Any = class_with("dataclass", it=wrong)
     containers: Any = (list, dict)
     for annotation in (wrong, row, containers[0][row], containers[1][str, wrong]):
         load.__annotations__ = {"return": annotation}
