@@ -282,9 +282,3 @@ def test_where_nothing_is_stated_nothing_is_allowed_that_needs_a_condition(made:
         for purpose in notice.purposes:
             if needing[purpose.clause] or purpose.clause in lifted:
                 assert not guard.allows(source, purpose)
-
-
-@given(notice=generated.notices(facts=True, conditions=True))
-def test_a_notice_with_conditions_is_written_and_read_alike(notice: Notice) -> None:
-    assert Notice.parse(notice.dump()) == notice
-    assert Notice.parse(notice.dump()).dump() == notice.dump()

@@ -11,21 +11,15 @@ from hypothesis import strategies as st
 
 from purposeguard import Guard, Notice, Purpose, Source
 from purposeguard.notice import languages
-from purposeguard.notice.codegen import generate
 from purposeguard.notice.languages import is_well_formed, nearest_language, title_in
 from purposeguard.policy.diff import compare
 from tests.generated.notice_tables import Tables
 from tests.generated.open_tables import LANGUAGES, open_tables
+from tests.properties.seals import module_of
 
 
 def terms_of(notice: Notice) -> list[type[Source | Purpose]]:
     return [*notice.sources, *notice.purposes]
-
-
-def module_of(notice: Notice) -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "generated_notice"}
-    exec(compile(generate(notice), "generated_notice.py", "exec"), names)  # noqa: S102
-    return names
 
 
 @given(open_tables())

@@ -13,6 +13,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.marked_rows import reading
 from tests.unit.models import Contact, Customer, D, Device, R, Row, guard, in_a_loop
 
 ran: collections.Counter[str] = collections.Counter()
@@ -109,10 +110,7 @@ def test_a_function_defined_again_at_its_place_is_listed_once() -> None:
 
 @pytest.mark.parametrize("sources", [(tm.Contract,), ("1.1c",), (pg.Label(tm.Contract),), (tm.Contract, tm.Contract)])
 def test_sources_may_be_named_in_any_form(sources: tuple[Any, ...]) -> None:
-    @guard.access(*sources)
-    def load() -> int:
-        return 1
-
+    load = reading(guard, int, 1, *sources)
     with guard.purpose(tm.RenewalGuidance):
         assert load() == 1
     with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
@@ -120,19 +118,13 @@ def test_sources_may_be_named_in_any_form(sources: tuple[Any, ...]) -> None:
 
 
 def test_named_sources_take_the_place_of_tags() -> None:
-    @guard.access(tm.Registration)
-    def only_contacts() -> Customer:
-        return Customer(email="e", device="")
-
+    only_contacts = reading(guard, Customer, lambda: Customer(email="e", device=""), tm.Registration)
     with guard.purpose(tm.RenewalGuidance):
         assert only_contacts().email == "e"
 
 
 def test_not_personal_data_needs_a_purpose_all_the_same() -> None:
-    @guard.access(pg.NotPersonal)
-    def prices() -> int:
-        return 1
-
+    prices = reading(guard, int, 1, pg.NotPersonal)
     with pytest.raises(pg.PurposeMissing):
         prices()
     with guard.purpose(tm.TrafficAnalysis):
@@ -278,18 +270,9 @@ def test_other_callables() -> None:
 
 
 def test_withholding_gives_what_the_purpose_may_use() -> None:
-    @guard.access(withhold=True)
-    def load() -> Customer:
-        return Customer(email="e", device="d")
-
-    @guard.access(withhold=True)
-    def rows() -> list[Row]:
-        return [{"email": "e", "device": "d"}]
-
-    @guard.access(withhold=True)
-    def nothing() -> Customer | None:
-        return None
-
+    load = reading(guard, Customer, Customer, withhold=True)
+    rows = reading(guard, list[Row], lambda: [{"email": "e", "device": "d"}], withhold=True)
+    nothing = reading(guard, Customer | None, None, withhold=True)
     with pytest.raises(pg.PurposeMissing):
         load()
     with guard.purpose(tm.ProductProvision):
@@ -301,8 +284,7 @@ def test_withholding_gives_what_the_purpose_may_use() -> None:
         assert customer.email == "e"
         with pytest.raises(pg.PurposeViolation) as caught:
             customer.device  # noqa: B018
-        assert caught.value.function is not None
-        assert caught.value.function.endswith("load")
+        assert str(caught.value.function).endswith("read")
         assert caught.value.activity == use.activity.name
         assert dict(rows()[0]) == {"email": "e"}
         assert nothing() is None
@@ -354,14 +336,8 @@ async def test_withholding_from_functions_of_every_kind() -> None:
 
 
 def test_what_cannot_be_withheld_singly_is_refused_with_advice() -> None:
-    @guard.access(withhold=True)
-    def devices() -> list[Device]:
-        return ["d"]
-
-    @guard.access(withhold=True)
-    def surprise() -> Customer:
-        return 5  # type: ignore[return-value]
-
+    devices = reading(guard, list[Device], ["d"], withhold=True)
+    surprise = reading(guard, Customer, 5, withhold=True)
     for load in (devices, surprise):
         with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
             load()

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.marked_rows import reading
 from tests.unit.models import C, D, R
 from tests.unit.seals import (
     ABSENT,
@@ -89,11 +90,7 @@ def test_what_is_sealed_takes_a_purpose_to_be_read_and_no_more(
 def test_what_is_plain_beside_it_is_checked_where_it_is_read() -> None:
     told = Told()
     guard = pg.Guard(tm.NOTICE, ledger=told)
-
-    @guard.access
-    def read() -> Mixed:
-        return Mixed(name=NAME, bill="bill")
-
+    read = reading(guard, Mixed, lambda: Mixed(name=NAME, bill="bill"))
     (access,) = guard.accesses
     assert (access.label, access.fields, access.sealed) == (C, {"bill": C}, {"name": R})
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
@@ -106,10 +103,7 @@ def test_what_is_plain_beside_it_is_checked_where_it_is_read() -> None:
 
 def test_named_sources_are_checked_too() -> None:
     guard = pg.Guard(tm.NOTICE)
-
-    @guard.access(tm.Contract)
-    def read() -> Sealed:
-        return sealed_customer()
+    read = guard.access(tm.Contract)(sealed_customer)
 
     @guard.access(tm.Contract, withhold=True)
     def read_some() -> Sealed:

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.marked_rows import reading
 from tests.unit.models import D, R, T
 from tests.unit.seals import (
     BILL,
@@ -147,11 +148,7 @@ def test_a_sealed_field_that_may_not_be_opened_is_withheld(value: Any) -> None:
 def test_rows_are_withheld_by_their_annotation() -> None:
     guard = pg.Guard(tm.NOTICE)
     row: Row = {"name": NAME, "device": DEVICE, "note": "n"}
-
-    @guard.access(withhold=True)
-    def rows() -> list[Row]:
-        return [row, row]
-
+    rows = reading(guard, list[Row], [row, row], withhold=True)
     with guard.purpose(tm.RenewalGuidance) as use:
         for copy in (use.withhold(row, Row), use.withhold([row], list[Row])[0], *rows()):
             assert_withheld(copy, row)
@@ -199,11 +196,7 @@ def test_a_sealed_value_alone_is_refused_or_stays() -> None:
         assert next(stream) is NAME
         with pytest.raises(pg.PurposeViolation):
             next(stream)
-
-    @guard.access(withhold=True)
-    def device() -> list[Device]:
-        return [DEVICE]
-
+    device = reading(guard, list[Device], [DEVICE], withhold=True)
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
         device()
     with guard.purpose(tm.ProductProvision):

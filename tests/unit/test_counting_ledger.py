@@ -15,6 +15,7 @@ from purposeguard.runtime import snapshot as columns
 from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.observer import Tick
 from tests.support import in_threads
+from tests.unit.marked_rows import reading
 from tests.unit.models import C, D, R
 from tests.unit.oversights import Counting
 from tests.unit.samples import revised
@@ -130,14 +131,8 @@ def test_access_functions_are_counted_within_tasks_too(guard: pg.Guard, clicks: 
 
 
 def test_functions_whose_values_are_all_sealed_count_where_they_are_opened(guard: pg.Guard, clicks: Clicks) -> None:
-    @guard.access
-    def read() -> pg.Personal[str, tm.Registration]:
-        return NAME
-
-    @guard.access(withhold=True)
-    def read_some() -> Annotated[dict[str, str], tm.Registration]:
-        return {}
-
+    read = reading(guard, pg.Personal[str, tm.Registration], NAME)
+    reading(guard, Annotated[dict[str, str], tm.Registration], dict, withhold=True)
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         assert [use.open(read()) for _ in range(3)] == ["name"] * 3
     assert clicks.counts == {("it", "1.2(1)①", R): 3}
@@ -170,10 +165,7 @@ def test_a_member_of_a_family_is_counted_by_its_own_id(guard: pg.Guard, clicks: 
 
 
 def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clicks) -> None:
-    @guard.access(tm.Registration)
-    def read() -> str:
-        return "read"
-
+    read = reading(guard, str, "read", tm.Registration)
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         assert use.open(NAME) + use.open(PLAN) + read() == "nameplanread"
         opening, column = use.handle, use.handle.permissions

@@ -14,6 +14,7 @@ from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import EntryPoint, current_entry_point, name_method, suspend_entry_point
 from purposeguard.runtime.observer import Observer
+from tests.unit.marked_rows import reading
 
 
 @pytest.mark.parametrize(
@@ -150,11 +151,7 @@ class Reads(Observer):
 
 def test_refusals_name_the_entry_point() -> None:
     guard = pg.Guard(tm.NOTICE)
-
-    @guard.access(tm.ProductData)
-    def read() -> str:
-        return "x"
-
+    read = reading(guard, str, "x", tm.ProductData)
     with EntryPoint.route("GET", "/users/{id}"):
         with pytest.raises(pg.PurposeMissing, match=r"outside any purpose, at GET /users/\{id\}: ") as missing:
             read()
@@ -172,11 +169,7 @@ def test_refusals_name_the_entry_point() -> None:
 def test_access_functions_report_the_fields_that_they_read(mode: Literal["enforce", "observe"]) -> None:
     reads = Reads()
     guard = pg.Guard(tm.NOTICE, mode=mode, observers=[reads])
-
-    @guard.access(tm.Registration)
-    def read() -> str:
-        return "x"
-
+    read = reading(guard, str, "x", tm.Registration)
     with guard.purpose(tm.RenewalGuidance, activity="remind"):
         read()
         read()

@@ -57,11 +57,7 @@ def test_each_of_many_classes_with_mutual_relations_is_listed(classes: tuple[Any
 
 def test_what_is_decided_of_classes_with_mutual_relations_is_what_any_of_them_says(classes: tuple[Any, int]) -> None:
     module, _ = classes
-
-    @guard.access
-    def load() -> module.C0:  # type: ignore[name-defined]  # a class of a module that is made here
-        return module.C0()
-
+    load = reading(guard, module.C0, module.C0)
     with guard.purpose(P), pytest.raises(pg.PurposeViolation):
         load()
     with guard.purpose(tm.ProductProvision):

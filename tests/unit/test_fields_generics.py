@@ -15,6 +15,7 @@ from pydantic import BaseModel, StringConstraints
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.marked_rows import reading
 from tests.unit.models import D, Device, R, T, U, guard
 
 Registered = Annotated[str, tm.Registration]
@@ -112,22 +113,10 @@ def test_each_use_of_a_generic_class_is_read(name: str) -> None:
 
 
 def test_what_stands_behind_a_type_variable_is_not_read_without_its_purpose() -> None:
-    @guard.access
-    def pair() -> tuple[Box[Registered], Box[Device]]:
-        raise AssertionError("must not run")
-
-    @guard.access
-    def nested() -> Named[Named[Device]]:
-        raise AssertionError("must not run")
-
-    @guard.access(withhold=True)
-    def pair_withheld() -> tuple[Box[Registered], Box[Device]]:
-        return Box("a"), Box(DEVICE)
-
-    @guard.access(withhold=True)
-    def rows() -> list[DeviceRow]:
-        return [{"item": DEVICE, "name": "a"}]
-
+    pair = reading(guard, tuple[Box[Registered], Box[Device]], pytest.fail)
+    nested = reading(guard, Named[Named[Device]], pytest.fail)
+    pair_withheld = reading(guard, tuple[Box[Registered], Box[Device]], lambda: (Box("a"), Box(DEVICE)), withhold=True)
+    rows = reading(guard, list[DeviceRow], lambda: [{"item": DEVICE, "name": "a"}], withhold=True)
     with guard.purpose(tm.RenewalGuidance):
         for act in (pair, nested):
             with pytest.raises(pg.PurposeViolation):
@@ -213,10 +202,7 @@ def test_keys_in_which_something_is_withheld_are_refused() -> None:
 
 
 def test_a_set_of_what_loses_its_hash_is_refused() -> None:
-    @guard.access(withhold=True)
-    def load() -> set[Unhashable]:
-        return {Unhashable("a", DEVICE, [])}
-
+    load = reading(guard, set[Unhashable], lambda: {Unhashable("a", DEVICE, [])}, withhold=True)
     with (
         guard.purpose(tm.RenewalGuidance),
         pytest.raises(pg.UnlabelledData, match="a set of what has no hash") as refused,

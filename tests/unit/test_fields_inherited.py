@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, computed_field
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Model
+from tests.unit.marked_rows import reading
 from tests.unit.models import C, D, Device, Email, R, T, guard
 
 
@@ -134,10 +135,7 @@ def test_what_several_classes_say_counts_together() -> None:
 
 
 def test_what_was_taken_away_so_is_withheld_and_refused() -> None:
-    @guard.access
-    def load() -> AnewData:
-        raise AssertionError("it may not be read")
-
+    load = reading(guard, AnewData, pytest.fail)
     with guard.purpose(tm.RenewalGuidance) as use:
         with pytest.raises(pg.PurposeViolation):
             load()

@@ -11,6 +11,7 @@ from purposeguard.guard import load_guard
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.use import NO_USE
+from tests.unit.marked_rows import reading
 from tests.unit.models import guard
 from tests.unit.samples import SMALL, Tape, revised
 
@@ -185,15 +186,7 @@ def test_a_refusal_under_a_later_revision_is_explained_with_the_classes_of_befor
 
 def test_an_access_function_follows_a_replacement() -> None:
     mine = pg.Guard(tm.NOTICE)
-
-    @mine.access(tm.Registration)
-    def load() -> str:
-        return "x"
-
-    @mine.purpose(tm.RenewalGuidance)
-    def remind() -> str:
-        return load()
-
+    remind = mine.purpose(tm.RenewalGuidance)(reading(mine, str, "x", tm.Registration))
     assert remind() == "x"
     mine.replace(revised(tm.NOTICE, lambda t: t["grant"][0].update(sources=["1.1(c)"])))
     with pytest.raises(pg.PurposeViolation):
@@ -222,15 +215,7 @@ def test_an_activity_whose_purpose_is_gone_is_refused() -> None:
 
 def test_an_activity_without_a_channel_may_open_nothing_once_its_purpose_is_closed() -> None:
     mine = pg.Guard(tm.NOTICE)
-
-    @mine.access(tm.Registration)
-    def load() -> str:
-        return "x"
-
-    @mine.purpose(tm.ProgramInvitation)
-    def invite() -> str:
-        return load()
-
+    invite = mine.purpose(tm.ProgramInvitation)(reading(mine, str, "x", tm.Registration))
     assert invite() == "x"
     mine.replace(revised(tm.NOTICE, lambda t: t["grant"][0]["purpose"][3].update(channels={"closed": ["email"]})))
     with pytest.raises(pg.ChannelViolation, match="without a stated channel"):

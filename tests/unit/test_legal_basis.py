@@ -188,10 +188,7 @@ def test_what_says_of_nobody_is_read_of_nobody() -> None:
         ran.append(1)
         return [Row(key=1)]
 
-    @guard.access(withhold=True)
-    def withheld() -> Plain:
-        return Plain()
-
+    withheld = reading(guard, Plain, Plain, withhold=True)
     with guard.purpose(OFFERS) as use:
         for function in (load, named):
             with pytest.raises(pg.SubjectViolation, match="rests on consent"):
@@ -216,10 +213,7 @@ def test_uses_that_rest_on_consent_are_counted() -> None:
 
 def test_the_inventory_says_what_comes_of_it() -> None:
     guard = made()
-
-    @guard.access
-    def plain() -> Plain:
-        return Plain()
+    reading(guard, Plain, Plain)
 
     @guard.purpose(OFFERS)
     def offer() -> None: ...
@@ -236,10 +230,7 @@ def test_the_inventory_says_what_comes_of_it() -> None:
 
 def test_the_inventory_of_a_guard_that_has_nothing_read_of_nobody() -> None:
     guard = made(Office({}, requires_subject=True))
-
-    @guard.access
-    def plain() -> Plain:
-        return Plain()
+    plain = reading(guard, Plain, Plain)
 
     @guard.purpose(RENEWAL, channel="email")
     def renew() -> object:

@@ -20,6 +20,7 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
 from tests.unit.excepted import HOUR, NOON, Case, Row, Two, Watch
+from tests.unit.marked_rows import reading
 from tests.unit.models import D, P, R
 from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guarded, listing
 from tests.unit.samples import Tape
@@ -253,18 +254,9 @@ def test_what_is_in_no_row_is_recorded_when_it_is_asked_for() -> None:
         title: Annotated[str, tm.Contract] = "t"
         rows: list[Row] = []
 
-    @guard.access
-    def page() -> Page:
-        return Page()
-
-    @guard.access(tm.Cookie)
-    def named() -> list[Row]:
-        return []
-
-    @guard.access(tm.Registration)
-    def plain() -> str:
-        return "name"
-
+    page = reading(guard, Page, Page)
+    named = reading(guard, list[Row], [], tm.Cookie)
+    plain = reading(guard, str, "name", tm.Registration)
     for read, label in ((page, tm.Contract), (named, tm.Cookie), (plain, tm.Registration)):
         with case.door("all"):
             read()

@@ -16,6 +16,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import NONE_KNOWN
 from tests.support import in_threads
 from tests.unit.excepted import HOUR, NOON, Case, Row
+from tests.unit.marked_rows import reading
 from tests.unit.models import P, R, in_a_loop
 from tests.unit.samples import revised
 from tests.unit.seals import DEVICE, NAME, words
@@ -85,10 +86,7 @@ def test_a_stream_ends_with_it() -> None:
         while True:
             yield Row(key=7)
 
-    @guard.access
-    def given() -> Iterator[Row]:
-        return iter([Row(key=7), Row(key=7)])
-
+    given = reading(guard, Iterator[Row], lambda: iter([Row(key=7), Row(key=7)]))
     with case.door():
         rows, others = each(), given()
         assert next(rows).key == next(others).key == 7
@@ -113,15 +111,8 @@ def test_it_ends_with_its_block() -> None:
 
 def test_where_denials_are_observed_those_under_an_exception_are_too() -> None:
     case = Case(mode="observe")
-
-    @case.guard.access
-    def load() -> Row:
-        return Row(key=8)
-
-    @case.guard.access(narrow=True)
-    def some() -> list[Row]:
-        return [Row(key=7), Row(key=8)]
-
+    load = reading(case.guard, Row, lambda: Row(key=8))
+    some = reading(case.guard, list[Row], lambda: [Row(key=7), Row(key=8)], narrow=True)
     with case.door([7]) as use:
         assert use.open(NAME, subject=7) == use.open(NAME, subject=8) == use.open(NAME) == "name"
         assert load().key == 8
