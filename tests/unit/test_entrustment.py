@@ -1,13 +1,12 @@
 """Handing data over: what is checked before it, of whom, and that it is on record first."""
 
-import asyncio
 import datetime
+import functools
 import inspect
-import itertools
 import logging
 import traceback
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 from typing import Annotated, Any, NotRequired, TypedDict
@@ -23,6 +22,7 @@ from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.clock import Clock
 from purposeguard.values.markers import Collected, Ended, Subject
+from tests.unit.models import in_a_loop
 from tests.unit.oversights import Office
 from tests.unit.samples import Tape
 
@@ -103,6 +103,15 @@ def hand_customer_over(customer: Customer) -> str:
     return "done"
 
 
+def handing(guard: pg.Guard, annotation: Any, *sources: Any) -> Callable[[Any], None]:
+    """A function that hands over what is annotated like this."""
+
+    def hand_over(given: Any) -> None: ...
+
+    hand_over.__annotations__["given"] = annotation
+    return guard.entrust(MAIL_HOUSE, *sources)(hand_over)
+
+
 def test_a_recipient_is_asked_about_without_handing_anything_over(guard, overseer):
     guard.check_recipient(tm.Registration, tm.RenewalGuidance, MAIL_HOUSE)
     guard.check_recipient({"1.1a", "1.1c"}, "1.2(1)①", MAIL_HOUSE, means="email")
@@ -149,13 +158,12 @@ def test_china_when_all_its_conditions_hold(guard):
 def test_today_is_a_day_of_the_notice():
     ends = replace(MAIL_HOUSE, safeguards=[replace(CONTRACT, until=date(2026, 6, 15))])
     late = datetime.datetime(2026, 6, 15, 14, 59, tzinfo=UTC)  # 23:59 in Tokyo
-    for moment, good in ((late, True), (late + datetime.timedelta(minutes=1), False)):
-        guard = pg.Guard(tm.NOTICE, clock=itertools.repeat(moment).__next__)
-        if good:
-            guard.check_recipient("1.1a", "1.2(1)①", ends)
-        else:
-            with pytest.raises(pg.RecipientViolation, match="ended on 2026-06-15"):
-                guard.check_recipient("1.1a", "1.2(1)①", ends)
+    now = [late]
+    guard = pg.Guard(tm.NOTICE, clock=lambda: now[0])
+    guard.check_recipient("1.1a", "1.2(1)①", ends)
+    now[0] = late + datetime.timedelta(minutes=1)
+    with pytest.raises(pg.RecipientViolation, match="ended on 2026-06-15"):
+        guard.check_recipient("1.1a", "1.2(1)①", ends)
 
 
 @pytest.mark.parametrize("years", [10, -10])
@@ -241,23 +249,21 @@ def test_a_hand_over_is_on_record_before_it_takes_place(guard, overseer):
     ]  # fmt: skip
 
 
-def test_coroutine_functions_hand_over_when_they_run(guard, overseer):
+@in_a_loop
+async def test_coroutine_functions_hand_over_when_they_run(guard, overseer):
     @guard.entrust(MAIL_HOUSE, product="Deep Security", task="operation")
     async def hand_over(customer: Customer) -> int:
         return len(overseer.provisions)
 
-    async def main():
-        with guard.purpose(tm.RenewalGuidance):
-            waiting = hand_over(HANAKO)
-            assert not overseer.provisions
-            assert await waiting == 1
-
-    asyncio.run(main())
+    with guard.purpose(tm.RenewalGuidance):
+        waiting = hand_over(HANAKO)
+        assert not overseer.provisions
+        assert await waiting == 1
     (provision,) = overseer.provisions
     assert (provision.product, provision.task) == ("Deep Security", "operation")
     assert inspect.iscoroutinefunction(hand_over)
     with pytest.raises(pg.PurposeMissing):
-        asyncio.run(hand_over(HANAKO))
+        await hand_over(HANAKO)
     assert len(overseer.provisions) == 1
 
 
@@ -291,10 +297,7 @@ def test_without_a_purpose_nothing_is_handed_over(guard, overseer):
 
 
 def test_for_another_purpose_nothing_is_handed_over(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(scans: Annotated[list[str], tm.ProductData]) -> None:
-        raise AssertionError
-
+    hand_over = handing(guard, Annotated[list[str], tm.ProductData])
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as caught:
         hand_over(["x"])
     assert str(caught.value.function).endswith("hand_over")
@@ -318,10 +321,7 @@ def test_to_another_recipient_nothing_is_handed_over(guard, overseer):
 
 
 def test_of_a_subject_who_stopped_it_nothing_is_handed_over(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(customers: list[Customer]) -> None:
-        raise AssertionError
-
+    hand_over = handing(guard, list[Customer])
     for preferences in (
         SubjectPreferences(provision_stopped=True),
         SubjectPreferences(suspended=frozenset({"1.2(1)①"})),
@@ -335,7 +335,6 @@ def test_of_a_subject_who_stopped_it_nothing_is_handed_over(guard, overseer):
 
 def test_what_cannot_be_recorded_is_not_handed_over(guard, overseer):
     hand_over = guard.entrust(MAIL_HOUSE)(hand_customer_over)
-
     overseer.fails = StoreUnavailable("no store")
     with guard.purpose(tm.RenewalGuidance), pytest.raises(StoreUnavailable):
         hand_over(HANAKO)
@@ -343,7 +342,6 @@ def test_what_cannot_be_recorded_is_not_handed_over(guard, overseer):
 
 def test_observed_only_it_goes_ahead_and_is_on_record(overseer, caplog):
     guard = pg.Guard(tm.NOTICE, governance=overseer, mode="observe")
-
     hand_over = guard.entrust(replace(ABROAD, country="KR"))(hand_customer_over)
     with caplog.at_level(logging.WARNING, "purposeguard"):
         with guard.purpose(tm.WebUsability):
@@ -367,12 +365,7 @@ def test_sources_that_are_named_are_what_is_handed_over(guard, overseer):
 
 @pytest.mark.parametrize("named", [pg.NotPersonal, pg.Label(pg.NotPersonal)], ids=["class", "label"])
 def test_personal_data_is_not_named_away(guard, overseer, named):
-    @guard.entrust(MAIL_HOUSE, named)
-    def rows(customers: list[Customer]) -> None: ...
-
-    @guard.entrust(MAIL_HOUSE, named)
-    def anything(what: object) -> None: ...
-
+    rows, anything = handing(guard, list[Customer], named), handing(guard, object, named)
     with guard.purpose(tm.RenewalGuidance):
         for what in (41, "text", {"a": [pg.Personal(3, pg.NotPersonal)]}):
             anything(what)
@@ -400,10 +393,7 @@ def test_what_is_met_beyond_the_annotation_counts_too(guard, overseer):
 
 
 def test_sealed_parameters_are_sources(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(phone: pg.Personal[str, tm.Registration]) -> None:
-        pass
-
+    hand_over = handing(guard, pg.Personal[str, tm.Registration])
     with guard.purpose(tm.RenewalGuidance):
         hand_over(pg.Personal("03", tm.Registration))
         with pytest.raises(pg.PurposeViolation):
@@ -431,9 +421,7 @@ def test_what_was_withheld_is_not_handed_over(guard, overseer):
 
 
 def test_keys_that_are_not_there_are_not_handed_over(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(row: Plain) -> None: ...
-
+    hand_over = handing(guard, Plain)
     with guard.purpose(tm.ProductProvision):
         hand_over({"who": uuid.UUID(int=7), "address": "Tokyo"})
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
@@ -443,10 +431,7 @@ def test_keys_that_are_not_there_are_not_handed_over(guard, overseer):
 
 def test_nothing_without_a_source_is_declared(guard):
     with pytest.raises(pg.UnlabelledData, match="names a source"):
-
-        @guard.entrust(MAIL_HOUSE)
-        def hand_over(customer: int) -> None: ...
-
+        handing(guard, int)
     with pytest.raises(pg.UnknownSource):
         guard.entrust(MAIL_HOUSE, "9.9")
 
@@ -502,9 +487,7 @@ def test_marked_parameters_say_whom_it_is_about(guard, overseer):
 
 
 def test_marked_keys_say_whom_it_is_about(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(addresses: dict[Annotated[int, Subject], Annotated[str, tm.Registration]]) -> None: ...
-
+    hand_over = handing(guard, dict[Annotated[int, Subject], Annotated[str, tm.Registration]])
     overseer.all_preferences = {"9": SubjectPreferences(provision_stopped=True)}
     with guard.purpose(tm.RenewalGuidance):
         hand_over({7: "Tokyo", 8: "Osaka"})
@@ -545,9 +528,7 @@ def test_what_a_row_in_a_row_does_not_say_the_other_does():
     overseer = Overseer(requires_subject=True)
     guard = pg.Guard(tm.NOTICE, governance=overseer, clock=lambda: NOW)
 
-    @guard.entrust(MAIL_HOUSE)
-    def send(buyers: list[Buyer]) -> None: ...
-
+    send = handing(guard, list[Buyer])
     with guard.purpose(tm.RenewalGuidance):
         send([Buyer(8, [Order(date(2025, 3, 1)), Order(date(2025, 4, 1))])])
         assert [one.subjects for one in overseer.provisions] == [("8",)]
@@ -595,9 +576,7 @@ def test_marked_days_count():
 def test_where_it_must_be_said_whose_it_is_it_must_be_said_here():
     guard = pg.Guard(tm.NOTICE, governance=Overseer(requires_subject=True))
 
-    @guard.entrust(MAIL_HOUSE, tm.Registration)
-    def hand_over(key: Annotated[int | None, Subject]) -> None: ...
-
+    hand_over = handing(guard, Annotated[int | None, Subject], tm.Registration)
     with guard.purpose(tm.RenewalGuidance):
         hand_over(7)
         with pytest.raises(pg.SubjectViolation):
@@ -655,9 +634,7 @@ def test_a_query_is_not_handed_over_before_its_rows_are_read(guard, overseer):
 
 
 def test_what_is_not_as_it_was_announced_is_not_handed_over(guard):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(customer: Customer | list[Customer] | None) -> None: ...
-
+    hand_over = handing(guard, Customer | list[Customer] | None)
     with guard.purpose(tm.RenewalGuidance):
         hand_over(None)
         hand_over([HANAKO])
@@ -715,7 +692,6 @@ def test_what_nobody_could_record_is_not_declared():
 def test_a_ledger_alone_records_it_too():
     book = Book()
     guard = pg.Guard(tm.NOTICE, ledger=book)
-
     hand_over = guard.entrust(MAIL_HOUSE)(hand_customer_over)
     with guard.purpose(tm.RenewalGuidance):
         hand_over(HANAKO)
@@ -726,7 +702,6 @@ def test_a_ledger_alone_records_it_too():
 def test_what_was_refused_was_not_used():
     book = Book()
     guard = pg.Guard(tm.NOTICE, ledger=book)
-
     hand_over = guard.entrust(replace(ABROAD, country="KR"))(hand_customer_over)
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation):
         hand_over(HANAKO)
@@ -739,10 +714,7 @@ def test_governance_tells_its_own_ledger_and_the_guard_any_other():
     for own, told in ((book, 0), (None, 1)):
         overseer = Overseer(ledger=own)
         guard = pg.Guard(tm.NOTICE, governance=overseer, ledger=book)
-
-        @guard.entrust(MAIL_HOUSE)
-        def hand_over(customer: Customer) -> None: ...
-
+        hand_over = guard.entrust(MAIL_HOUSE)(hand_customer_over)
         book.provisions.clear()
         with guard.purpose(tm.RenewalGuidance):
             hand_over(HANAKO)
@@ -753,9 +725,7 @@ def test_how_the_data_travels_is_stated(guard, overseer):
     silent = replace(MAIL_HOUSE, means=None)
     with pytest.raises(TypeError, match="says how the data travels"):
         guard.entrust(silent)
-
     hand_over = guard.entrust("mail-house")(hand_customer_over)
-
     overseer.register["mail-house"] = silent
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation, match="by which means"):
         hand_over(HANAKO)
@@ -784,8 +754,6 @@ def test_what_is_no_function_hands_nothing_over(guard):
 
 
 def test_a_partial_and_an_object_hand_over(guard, overseer):
-    import functools
-
     def hand_over(note: str, customer: Customer) -> str:
         return note
 
