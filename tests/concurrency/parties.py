@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from purposeguard import Guard, Personal, Purpose, PurposeMissing, PurposeViolation, Source, Use
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import encode_sealed
+from tests import support
 
 ABSENT = object()
 guard = Guard(tm.NOTICE)
@@ -139,3 +141,28 @@ def async_stream(owner: Party) -> AsyncIterator[None]:
 def running(fn: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
     """Runs a coroutine function on a loop of its own."""
     asyncio.run(fn(*arguments))
+
+
+def at_length(part: int, bursts: int, burst: Callable[[Party, Use[Any]], object]) -> None:
+    """So many bursts in each of 32 threads and 32 tasks, by turns every µs."""
+
+    def one_thread(number: int) -> None:
+        owner = party(number)
+        with owner.block() as use:
+            for _ in range(bursts):
+                burst(owner, use)
+
+    async def one_task(number: int) -> None:
+        owner = party(number)
+        with owner.block() as use:
+            for _ in range(bursts):
+                burst(owner, use)
+                await asyncio.sleep(0)
+
+    async def eight_tasks(first: int) -> None:
+        await asyncio.gather(*map(one_task, range(first, first + 8)))
+
+    jobs: list[Callable[[], object]] = [partial(one_thread, number + part) for number in range(32)]
+    jobs += [partial(running, eight_tasks, first) for first in range(part, part + 32, 8)]
+    with support.switching():
+        support.in_threads(jobs)

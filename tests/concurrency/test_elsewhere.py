@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from functools import partial
 
 import pytest
 
 from purposeguard import PurposeMissing, PurposeViolation
-from tests import support
-from tests.concurrency.parties import PARTIES, Party, assert_none, async_stream, guard, party, running
+from tests.concurrency.parties import PARTIES, Party, assert_none, async_stream, at_length, guard, party
 from tests.unit.models import in_a_loop
 
 
@@ -62,7 +59,7 @@ async def test_a_coroutine_is_carried_into_its_task() -> None:
 DEEP_CHECKS = int(os.environ.get("PURPOSEGUARD_DEEP_CHECKS", "100_000_000"))
 
 
-def burst(owner: Party) -> None:
+def burst(owner: Party, _use: object) -> None:
     """A hundred checks of what is under way here, as plainly as possible, and one refusal."""
     read, purpose = owner.read, owner.purpose
     for _ in range(50):
@@ -76,24 +73,5 @@ def burst(owner: Party) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_no_purpose_crosses_at_length(part: int) -> None:
     """10⁸ checks in four parts (or as many as PURPOSEGUARD_DEEP_CHECKS says), half in threads and half in tasks."""
-    bursts = DEEP_CHECKS // 4 // 64 // 100
-
-    def thread(seed: int) -> None:
-        with party(seed).block():
-            for _ in range(bursts):
-                burst(party(seed))
-
-    async def one_task(seed: int) -> None:
-        with party(seed).block():
-            for _ in range(bursts):
-                burst(party(seed))
-                await asyncio.sleep(0)
-
-    async def eight_tasks(first: int) -> None:
-        await asyncio.gather(*map(one_task, range(first, first + 8)))
-
-    jobs: list[Callable[[], object]] = [partial(thread, seed + part) for seed in range(32)]
-    jobs += [partial(running, eight_tasks, first) for first in range(part, part + 32, 8)]
-    with support.switching():
-        support.in_threads(jobs)
+    at_length(part, DEEP_CHECKS // 4 // 64 // 100, burst)
     none_here()

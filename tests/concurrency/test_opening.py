@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -17,8 +17,21 @@ import trio
 from purposeguard import Guard, Label, Personal, PurposeMissing, PurposeViolation, Use
 from purposeguard.notices import trendmicro_jp as tm
 from tests import support
-from tests.concurrency.parties import ABSENT, PARTIES, Party, assert_none, async_stream, guard, party, running, stream
+from tests.concurrency.parties import (
+    ABSENT,
+    PARTIES,
+    Party,
+    assert_none,
+    async_stream,
+    at_length,
+    guard,
+    party,
+    running,
+    stream,
+)  # fmt: skip
 from tests.support import RecordingLedger
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Interruption(Exception):
@@ -99,6 +112,22 @@ def thread(square: Square, number: int) -> None:
         pass
 
 
+def work(owner: Party, use: Use[Any], rest: Callable[[], Awaitable[None]]) -> tuple[Work, Work]:
+    """What another task does in a block if it is carried there, and if it is not."""
+
+    async def carried() -> None:
+        owner.here()
+        await rest()
+        owner.opens(use)
+
+    async def not_carried() -> None:
+        with pytest.raises(PurposeMissing):
+            use.open(owner.plain)
+        assert_none(owner)
+
+    return carried, not_carried
+
+
 async def task(square: Square, number: int) -> None:
     """The story in a task, with asynchronous generators in between, and work that is carried to a task and a thread."""
     streams = [async_stream(one) for one in PARTIES]
@@ -108,17 +137,7 @@ async def task(square: Square, number: int) -> None:
         assert step is None
     owner = party(number)
     async with owner.block() as use:
-
-        async def carried() -> None:
-            owner.here()
-            await asyncio.sleep(0)
-            owner.opens(use)
-
-        async def not_carried() -> None:
-            with pytest.raises(PurposeMissing):
-                use.open(owner.plain)
-            assert_none(owner)
-
+        carried, not_carried = work(owner, use, partial(asyncio.sleep, 0))
         await asyncio.gather(guard.carry(carried)(), not_carried(), *map(asyncio.create_task, [guard.carry(carried)()]))
         if number % 10 == 0:
             await asyncio.to_thread(guard.carry(owner.opens), use)
@@ -137,17 +156,7 @@ async def trio_task(square: Square, number: int) -> None:
         await trio.lowlevel.checkpoint()
     owner = party(number)
     with owner.block() as use:
-
-        async def carried() -> None:
-            owner.here()
-            await trio.lowlevel.checkpoint()
-            owner.opens(use)
-
-        async def not_carried() -> None:
-            with pytest.raises(PurposeMissing):
-                use.open(owner.plain)
-            assert_none(owner)
-
+        carried, not_carried = work(owner, use, trio.lowlevel.checkpoint)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(guard.carry(carried))
             nursery.start_soon(not_carried)
@@ -235,25 +244,4 @@ def burst(owner: Party, use: Use[Any]) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_nobody_opens_what_only_another_may_at_length(part: int) -> None:
     """Openings in four parts (as many as PURPOSEGUARD_DEEP_OPENINGS says), half in threads and half in tasks."""
-    bursts = DEEP_OPENINGS // 4 // 64 // 100
-
-    def one_thread(number: int) -> None:
-        owner = party(number)
-        with owner.block() as use:
-            for _ in range(bursts):
-                burst(owner, use)
-
-    async def one_task(number: int) -> None:
-        owner = party(number)
-        with owner.block() as use:
-            for _ in range(bursts):
-                burst(owner, use)
-                await asyncio.sleep(0)
-
-    async def eight_tasks(first: int) -> None:
-        await asyncio.gather(*map(one_task, range(first, first + 8)))
-
-    jobs: list[Callable[[], object]] = [partial(one_thread, number + part) for number in range(32)]
-    jobs += [partial(running, eight_tasks, first) for first in range(part, part + 32, 8)]
-    with support.switching():
-        support.in_threads(jobs)
+    at_length(part, DEEP_OPENINGS // 4 // 64 // 100, burst)
