@@ -14,19 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
-from purposeguard import (
-    Guard,
-    Label,
-    Notice,
-    NotPersonal,
-    Personal,
-    PersonalModel,
-    PurposeMissing,
-    PurposeViolation,
-    Source,
-    UnlabelledData,
-    Use,
-)
+import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.strategies import declarable, name_of
 from purposeguard.values.json import encode_sealed
@@ -42,9 +30,9 @@ Mode = Literal["enforce", "observe"]
 class Desk:
     """A guard with a ledger, and all the ways in which data of one source may be used there."""
 
-    def __init__(self, notice: Notice, source: type[Source], mode: Mode) -> None:
+    def __init__(self, notice: pg.Notice, source: type[pg.Source], mode: Mode) -> None:
         self.ledger = RecordingLedger()
-        self.guard = guard = Guard(notice, ledger=self.ledger, mode=mode)
+        self.guard = guard = pg.Guard(notice, ledger=self.ledger, mode=mode)
         self.source = source
         row: Any = dataclasses.make_dataclass("Row", [("field", Annotated[str, source])])
         self.row = row
@@ -70,7 +58,7 @@ class Desk:
     def open_withheld(self) -> object:
         return self.withheld().field
 
-    def uses(self, use: Use[Any]) -> list[Act]:
+    def uses(self, use: pg.Use[Any]) -> list[Act]:
         """The ways in which data is used in a block."""
         return [
             *self.reads,
@@ -82,10 +70,10 @@ class Desk:
     def act(self, act: Act, *, refused: bool, observed: bool) -> None:
         """Uses data, which is refused or not, and looks at what the ledger was told of it."""
         before = len(self.ledger.denials)
-        raised: PurposeViolation | PurposeMissing | None = None
+        raised: pg.PurposeViolation | pg.PurposeMissing | None = None
         try:
             act()
-        except (PurposeViolation, PurposeMissing) as error:
+        except (pg.PurposeViolation, pg.PurposeMissing) as error:
             raised = error
         told = self.ledger.denials[before:]
         assert [one for _, one in told] == [observed] * refused
@@ -95,14 +83,14 @@ class Desk:
 
 
 @given(data=st.data(), notice=generated.notices())
-def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> None:
+def test_every_denial_is_recorded_once(data: st.DataObject, notice: pg.Notice) -> None:
     modes: st.SearchStrategy[Mode] = st.sampled_from(["enforce", "observe"])
     mode = data.draw(modes)
     desk = Desk(notice, data.draw(st.sampled_from(notice.sources)), mode)
     guard, source, ledger = desk.guard, desk.source, desk.ledger
     for act in (*desk.reads, desk.withheld):
         desk.act(act, refused=True, observed=mode == "observe")  # outside any purpose
-    ways = declarable(Guard(notice))
+    ways = declarable(pg.Guard(notice))
     for purpose, channel in data.draw(st.lists(st.sampled_from(ways), max_size=4)) if ways else ():
         refused = not guard.allows(source, purpose, channel)
         here = data.draw(st.none() | modes)
@@ -112,7 +100,7 @@ def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> N
         with guard.purpose(purpose, channel=channel, mode=here, activity="it") as use:
             for ask in (use.allows, use.explain, partial(guard.explain, purpose=purpose, channel=channel)):
                 ask(source)
-            with pytest.raises(UnlabelledData):
+            with pytest.raises(pg.UnlabelledData):
                 use.check([])
             assert len(ledger.denials) == denials  # a question is no use
             acts = desk.uses(use)
@@ -120,12 +108,12 @@ def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> N
                 desk.act(act, refused=refused, observed=(here or mode) == "observe")
         purpose_id = notice.purpose_or_family(purpose)
         used = desk.used
-        expected: list[tuple[str | None, str, Label, int]] = [("it", name_of(purpose_id), Label(source), used)]
+        expected: list[tuple[str | None, str, pg.Label, int]] = [("it", name_of(purpose_id), pg.Label(source), used)]
         assert ledger.uses == (expected if used else [])
         # It has ended: let pass where neither the guard nor the activity enforces.
         desk.act(partial(use.check, source), refused=True, observed={mode, here or mode} == {"observe"})
         desk.act(partial(guard.check, source, purpose, channel), refused=refused, observed=mode == "observe")
-        told = [] if refused else [(None, expected[0][1], Label(source), 1)]  # a bare check is of no activity
+        told = [] if refused else [(None, expected[0][1], pg.Label(source), 1)]  # a bare check is of no activity
         assert ledger.uses == (expected if used else []) + told
 
 
@@ -136,46 +124,46 @@ MODES: st.SearchStrategy[Mode] = st.sampled_from(["enforce", "observe"])
 class Story:
     """A guard with a ledger, and what that is expected to have been told."""
 
-    def __init__(self, notice: Notice, mode: Mode) -> None:
+    def __init__(self, notice: pg.Notice, mode: Mode) -> None:
         self.ledger = RecordingLedger()
-        self.guard = Guard(notice, mode=mode, ledger=self.ledger)
-        self.opened: collections.Counter[Label] = collections.Counter()
+        self.guard = pg.Guard(notice, mode=mode, ledger=self.ledger)
+        self.opened: collections.Counter[pg.Label] = collections.Counter()
 
-    def act(self, act: Callable[[], object], labels: list[Label], refused: list[Label], *, observed: bool) -> None:
+    def act(self, act: Act, labels: list[pg.Label], refused: list[pg.Label], *, observed: bool) -> None:
         """Opens values of these labels, of which some are refused, and looks at what was told."""
         before = len(self.ledger.denials)
         raised: Exception | None = None
         try:
             act()
-        except (PurposeViolation, PurposeMissing) as error:
+        except (pg.PurposeViolation, pg.PurposeMissing) as error:
             raised = error
         told = self.ledger.denials[before:]
         assert all(one is observed for _, one in told)
         if refused and not observed:
             # Of several, the first one ends it.
             assert [error for error, _ in told] == [raised]
-            assert isinstance(raised, PurposeViolation)
+            assert isinstance(raised, pg.PurposeViolation)
             assert raised.decision.label in refused
             return
         assert raised is None
-        assert {error.decision.label for error, _ in told if isinstance(error, PurposeViolation)} == set(refused)
+        assert {error.decision.label for error, _ in told if isinstance(error, pg.PurposeViolation)} == set(refused)
         assert len(told) == len(set(refused))
         self.opened.update(label for label in labels if label not in refused)
 
-    def outside(self, act: Callable[[], object], *, observed: bool) -> None:
+    def outside(self, act: Act, *, observed: bool) -> None:
         """Opens where no purpose is under way."""
         before = len(self.ledger.denials)
         if observed:
             act()
         else:
-            with pytest.raises(PurposeMissing):
+            with pytest.raises(pg.PurposeMissing):
                 act()
         ((error, seen),) = self.ledger.denials[before:]
-        assert isinstance(error, PurposeMissing)
+        assert isinstance(error, pg.PurposeMissing)
         assert seen is observed
 
 
-def ways_to_open(use: Use[Any], samples: list[Sample]) -> list[tuple[Callable[[], object], list[Sample]]]:
+def ways_to_open(use: pg.Use[Any], samples: list[Sample]) -> list[tuple[Act, list[Sample]]]:
     """The ways in which values are opened in a block, each with those that it opens."""
     first, last = samples[0], samples[-1]
     return [
@@ -189,12 +177,12 @@ def ways_to_open(use: Use[Any], samples: list[Sample]) -> list[tuple[Callable[[]
 
 @given(data=st.data(), notice=generated.notices(), mode=MODES)
 def test_every_denial_is_recorded_once_and_every_opening_counted(
-    data: st.DataObject, notice: Notice, mode: Mode
+    data: st.DataObject, notice: pg.Notice, mode: Mode
 ) -> None:
     story = Story(notice, mode)
     guard, ledger = story.guard, story.ledger
     samples = data.draw(seals.sealed(notice, 3))
-    ways = declarable(Guard(notice))
+    ways = declarable(pg.Guard(notice))
     for purpose, channel in data.draw(st.lists(st.sampled_from(ways), max_size=3)) if ways else ():
         here = data.draw(st.none() | MODES)
         observed = (here or mode) == "observe"
@@ -220,26 +208,26 @@ def test_every_denial_is_recorded_once_and_every_opening_counted(
         assert len(ledger.uses) == len(story.opened)
 
 
-def model_of(base: type[BaseModel], sources: list[type[Source]]) -> Any:
+def model_of(base: type[BaseModel], sources: list[type[pg.Source]]) -> Any:
     """A pydantic model with a sealed field for each source, and one that is plain."""
-    fields: dict[str, Any] = {f"field_{number}": (Personal[str, source], ...) for number, source in enumerate(sources)}  # type: ignore[valid-type]  # known at run time only
+    fields: dict[str, Any] = {f"field_{at}": (pg.Personal[str, source], ...) for at, source in enumerate(sources)}  # type: ignore[valid-type]  # known at run time only
     return create_model("Made", __base__=base, number=(int, ...), **fields)
 
 
 @given(data=st.data(), notice=generated.notices(), mode=MODES, plain=st.text(min_size=1))
-def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mode, plain: str) -> None:
+def test_every_dump_is_an_opening(data: st.DataObject, notice: pg.Notice, mode: Mode, plain: str) -> None:
     story = Story(notice, mode)
     guard, ledger = story.guard, story.ledger
     sources = data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3))
     names = [f"field_{number}" for number in range(len(sources))]
-    model: Any = model_of(PersonalModel, sources)
+    model: Any = model_of(pg.PersonalModel, sources)
     value = model(number=1, **dict.fromkeys(names, plain))
     whole = {"number": 1} | dict.fromkeys(names, plain)
-    for purpose, channel in data.draw(st.permutations(declarable(Guard(notice))))[:4]:
+    for purpose, channel in data.draw(st.permutations(declarable(pg.Guard(notice))))[:4]:
         story.opened.clear()
         ledger.each.clear()
         may = [guard.allows(source, purpose, channel) for source in sources]
-        granted = [Label(source) for source, one in zip(sources, may, strict=True) if one]
+        granted = [pg.Label(source) for source, one in zip(sources, may, strict=True) if one]
         with guard.purpose(purpose, channel=channel, activity="it") as use:
             for dump in (value.model_dump, lambda use=use: json.loads(value.model_dump_json(context={"use": use}))):
                 before = len(ledger.denials)
@@ -248,10 +236,10 @@ def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mod
                     story.opened.update(granted)
                     assert len(ledger.denials) == before + may.count(False)
                 else:
-                    with pytest.raises(PurposeViolation) as refused:
+                    with pytest.raises(pg.PurposeViolation) as refused:
                         dump()
                     # What stands before the refused field was opened, and is counted.
-                    story.opened.update(map(Label, sources[: may.index(False)]))
+                    story.opened.update(map(pg.Label, sources[: may.index(False)]))
                     assert [error for error, _ in ledger.denials[before:]] == [refused.value]
             # To leave out is no denial.
             before = len(ledger.denials)
@@ -265,26 +253,21 @@ def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mod
 
 
 @given(data=st.data(), notice=generated.notices())
-def test_withholding_leaves_exactly_the_seals_that_may_be_opened(data: st.DataObject, notice: Notice) -> None:
+def test_withholding_leaves_exactly_the_seals_that_may_be_opened(data: st.DataObject, notice: pg.Notice) -> None:
     """Overlays, derivations, parents and what is not personal: what the purpose may use stays, the rest goes."""
-    guard = Guard(notice)
-    every: list[type[Source]] = [*notice.sources, NotPersonal]
+    guard = pg.Guard(notice)
+    every: list[type[pg.Source]] = [*notice.sources, pg.NotPersonal]
     sources = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=4))
     names = [f"field_{number}" for number in range(len(sources))]
     purposes = [purpose for purpose, channel in declarable(guard) if channel is None]
     # By an annotation that names the source, one that names nothing, and one of a list.
-    annotations: list[Any] = data.draw(
-        st.lists(
-            st.sampled_from([lambda one: Personal[str, one], lambda _: Any, lambda one: list[Personal[str, one]]]),  # type: ignore[valid-type]  # known at run time only
-            min_size=len(sources),
-            max_size=len(sources),
-        )
-    )
+    makers: list[Any] = [lambda one: pg.Personal[str, one], lambda _: Any, lambda one: list[pg.Personal[str, one]]]  # type: ignore[valid-type]  # known at run time only
+    annotations = data.draw(st.lists(st.sampled_from(makers), min_size=len(sources), max_size=len(sources)))
     hints = [make(source) for make, source in zip(annotations, sources, strict=True)]
     cls: Any = dataclasses.make_dataclass(
-        "Row", [("plain", int), ("tag", Annotated[str, NotPersonal]), *zip(names, hints, strict=True)]
+        "Row", [("plain", int), ("tag", Annotated[str, pg.NotPersonal]), *zip(names, hints, strict=True)]
     )
-    seals = [Personal("value", source) for source in sources]
+    seals = [pg.Personal("value", source) for source in sources]
     values: list[Any] = [
         [seal] if hint is not Any and hint.__origin__ is list else seal for seal, hint in zip(seals, hints, strict=True)
     ]
@@ -296,18 +279,18 @@ def test_withholding_leaves_exactly_the_seals_that_may_be_opened(data: st.DataOb
                 if guard.allows(source, purpose):
                     assert getattr(copy, name) == value
                 else:
-                    with pytest.raises(PurposeViolation) as refused:
+                    with pytest.raises(pg.PurposeViolation) as refused:
                         getattr(copy, name)
                     assert refused.value.field == name
-                    assert refused.value.decision.label is Label(source)
+                    assert refused.value.decision.label is pg.Label(source)
             assert (copy.plain, copy.tag) == (1, "tag")
 
 
 def test_a_question_of_an_observing_use_is_answered_as_ever() -> None:
     """Who asks is ready for the default, so there is nothing that enforcing would break, and nothing to record."""
     ledger = RecordingLedger()
-    guard = Guard(tm.NOTICE, mode="observe", ledger=ledger)
+    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=ledger)
     with guard.purpose(tm.RenewalGuidance) as use:
-        assert use.try_open(Personal("value", tm.ProductData), ABSENT) is ABSENT
+        assert use.try_open(pg.Personal("value", tm.ProductData), ABSENT) is ABSENT
     assert ledger.denials == []
     assert ledger.uses == []
