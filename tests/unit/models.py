@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 import attrs
 from pydantic import BaseModel
@@ -79,6 +79,20 @@ def purpose_here() -> str | None:
         return guard.current.purpose.clause  # type: ignore[union-attr]
     except pg.PurposeMissing:
         return None
+
+
+def lacks(value: Any, name: str) -> bool:
+    """Whether a field of a value was withheld."""
+    try:
+        getattr(value, name)
+    except pg.PurposeViolation:
+        return True
+    return False
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    item: T
 
 
 def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

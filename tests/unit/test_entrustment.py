@@ -22,7 +22,7 @@ from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.clock import Clock
 from purposeguard.values.markers import Collected, Ended, Subject
-from tests.unit.models import in_a_loop
+from tests.unit.models import MarkedCustomer, in_a_loop
 from tests.unit.oversights import Office
 from tests.unit.samples import Tape
 
@@ -402,20 +402,14 @@ def test_sealed_parameters_are_sources(guard, overseer):
 
 
 def test_what_was_withheld_is_not_handed_over(guard, overseer):
-    @dataclass
-    class Account:
-        id: Annotated[int, Subject]
-        email: Annotated[str, tm.Registration]
-        device: Annotated[str, tm.ProductData]
-
     @guard.entrust(MAIL_HOUSE)
     def hand_over(address: Annotated[str, tm.Registration], row: object) -> None:
         pass
 
     with guard.purpose(tm.RenewalGuidance) as use:
-        hand_over("Tokyo", use.withhold(Account(7, "a@b", "mac")))
+        hand_over("Tokyo", use.withhold(MarkedCustomer(7, "a@b", "mac")))
         with pytest.raises(pg.PurposeViolation):
-            hand_over("Tokyo", Account(7, "a@b", "mac"))
+            hand_over("Tokyo", MarkedCustomer(7, "a@b", "mac"))
     assert overseer.provisions[0].sources == ("1.1(a)",)
     assert overseer.provisions[0].subjects == ("7",)
 

@@ -16,18 +16,13 @@ from pydantic import BaseModel, StringConstraints
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.marked_rows import reading
-from tests.unit.models import D, Device, R, T, U, guard
+from tests.unit.models import Box, D, Device, R, T, U, guard
 
 Registered = Annotated[str, tm.Registration]
 DEVICE = "sentinel-4d1e"
 T_co = TypeVar("T_co", covariant=True)
 Defaulted = te.TypeVar("Defaulted", default=Device)
 Several = te.TypeVarTuple("Several")
-
-
-@dataclasses.dataclass
-class Box(Generic[T]):
-    item: T
 
 
 @dataclasses.dataclass

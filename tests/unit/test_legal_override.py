@@ -21,7 +21,7 @@ from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
 from tests.unit.excepted import HOUR, NOON, Case, Row, Two, Watch
 from tests.unit.marked_rows import reading
-from tests.unit.models import D, P, R
+from tests.unit.models import Contact, D, P, R
 from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guarded, listing
 from tests.unit.samples import Tape
 from tests.unit.seals import DEVICE, FREE, NAME, words
@@ -275,20 +275,17 @@ def test_nothing_is_kept_of_what_was_read_under_an_exception() -> None:
     guard = case.guard
     ran = []
 
-    class Plain(BaseModel):
-        email: Annotated[str, tm.Registration] = "e"
+    @guard.cached()
+    @guard.access(withhold=True)
+    def load() -> Contact:
+        ran.append(1)
+        return Contact()
 
     @guard.cached()
     @guard.access(withhold=True)
-    def load() -> Plain:
+    async def later() -> Contact:
         ran.append(1)
-        return Plain()
-
-    @guard.cached()
-    @guard.access(withhold=True)
-    async def later() -> Plain:
-        ran.append(1)
-        return Plain()
+        return Contact()
 
     for _ in range(2):
         with case.door("all"):
