@@ -18,10 +18,7 @@ from examples.shop.mailer import MemoryMailer
 from examples.shop.routes.work import get_mailer
 from examples.shop.settings import Settings
 
-CONTRACTS = [
-    {"product": "Shield", "renews_on": "2030-01-20"},
-    {"product": "Vault", "renews_on": "2031-05-01"},
-]
+CONTRACTS = [{"product": "Shield", "renews_on": "2030-01-20"}, {"product": "Vault", "renews_on": "2031-05-01"}]
 CUSTOMER = {"name": "Aiko Mori", "email": "aiko@example.com", "phone": "000-1111", "contracts": CONTRACTS}
 LEAD = {"name": "Chie Sato", "email": "chie@example.com", "company": "Sato Ltd", "survey": "five laptops"}
 PROSPECT = {"name": "Daichi Abe", "email": "daichi@example.com", "position": "head", "notes": "met at the fair"}

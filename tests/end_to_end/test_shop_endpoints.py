@@ -242,11 +242,7 @@ def test_an_inquiry_of_a_customer_is_none_that_the_desk_for_inquiries_can_answer
     assert mailer.sent == []
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{"text": "?"}, {"lead_id": 1, "customer_id": 1, "text": "?"}],
-    ids=["nobody", "two"],
-)
+@pytest.mark.parametrize("body", [{"text": "?"}, {"lead_id": 1, "customer_id": 1, "text": "?"}], ids=["nobody", "two"])
 def test_an_inquiry_has_one_sender(people, body):
     assert people.post("/inquiries", json=body).status_code == 422
 

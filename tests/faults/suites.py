@@ -34,10 +34,7 @@ TOOLS: Final = {
 }
 """In the order in which they are asked: those that cost least come first."""
 
-PARTS: Final = {
-    "tests": (*TESTS, *INVENTORY),
-    "proofs": (*NONINTERFERENCE, *CANARIES, *STORIES),
-}
+PARTS: Final = {"tests": (*TESTS, *INVENTORY), "proofs": (*NONINTERFERENCE, *CANARIES, *STORIES)}
 """What runs in one process."""
 
 

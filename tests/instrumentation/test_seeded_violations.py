@@ -200,10 +200,7 @@ DJANGO = Shop(
         "list_devices": "command list_devices",
         "dumpdata": "command dumpdata",
     },
-    unseen={
-        "/driver-connection": "`connection.connection` of Django",
-        "/vars-of-instance": "read by `vars(instance)`",
-    },
+    unseen={"/driver-connection": "`connection.connection` of Django", "/vars-of-instance": "read by `vars(instance)`"},
     allowed={"/driver-connection": "`connection.connection` of Django"},
     refused_anyway=frozenset({"/error-handler", "/middleware", "/thread", "/update-from-column"}),
 )

@@ -91,10 +91,7 @@ def test_other_arguments_are_refused(small: Notice) -> None:
     ("entry", "message"),
     [
         ('purpose = "3(1)①"', "needs `channel` (help: the purpose admits email)"),
-        (
-            'purpose = "4②"\nchannel = "email"',
-            "`email` is not a channel of this purpose",
-        ),
+        ('purpose = "4②"\nchannel = "email"', "`email` is not a channel of this purpose"),
     ],
 )
 def test_a_closed_purpose_needs_its_channel(

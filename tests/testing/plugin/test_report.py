@@ -35,11 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Run:
     """In one process, with every output."""
-    return run(
-        folder,
-        *("--purposeguard", "--purposeguard-json=out.json"),
-        "--purposeguard-fail-under=60",
-    )
+    return run(folder, *("--purposeguard", "--purposeguard-json=out.json"), "--purposeguard-fail-under=60")
 
 
 def test_what_was_exercised_is_printed(alone: Run) -> None:
