@@ -34,9 +34,11 @@ from tests.support import in_threads
 NEVER = 1000.0
 """Seconds: longer than any test."""
 
+Make = Callable[..., PreferenceCache]
+
 
 @pytest.fixture
-def make(subjects: Subjects) -> Iterator[Callable[..., PreferenceCache]]:
+def make(subjects: Subjects) -> Iterator[Make]:
     """PreferenceCache of these subjects, closed in the end."""
     with ExitStack() as stack:
 
@@ -71,9 +73,7 @@ def until(condition: Callable[[], bool]) -> None:
 # ---- what is kept -----------------------------------------------------------------------------------------------
 
 
-def test_a_check_asks_the_store_once_and_by_index(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_check_asks_the_store_once_and_by_index(store: Store, subjects: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER)
     subjects.restrict(7)
     with queries(store) as asked:
@@ -97,9 +97,7 @@ def test_a_check_asks_the_store_once_and_by_index(
     assert "SCAN" not in plan.upper().replace("INDEX SCAN", "").replace("INDEX ONLY SCAN", "")
 
 
-def test_those_for_whom_things_stand_alike_share_one_object(
-    subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_those_for_whom_things_stand_alike_share_one_object(subjects: Subjects, make: Make) -> None:
     cache = make()
     for number in range(20):
         subjects.restrict(number, "1.2(1)①")
@@ -107,9 +105,7 @@ def test_those_for_whom_things_stand_alike_share_one_object(
     assert all(cache.preferences(str(number)) is CLEAR for number in range(100, 120))
 
 
-def test_the_number_of_subjects_that_are_kept_is_bounded(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_the_number_of_subjects_that_are_kept_is_bounded(store: Store, make: Make) -> None:
     cache = make(maxsize=3, staleness=NEVER)
     for number in range(10):
         cache.preferences(str(number))
@@ -121,9 +117,7 @@ def test_the_number_of_subjects_that_are_kept_is_bounded(
     assert len(asked) == 1
 
 
-def test_what_is_kept_is_read_again_when_it_is_too_old(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_what_is_kept_is_read_again_when_it_is_too_old(store: Store, subjects: Subjects, make: Make) -> None:
     cache = make(max_age=0.1, staleness=NEVER)
     assert cache.preferences("7") is CLEAR
     name = store.pseudonym("7")
@@ -133,7 +127,7 @@ def test_what_is_kept_is_read_again_when_it_is_too_old(
     until(lambda: cache.preferences("7").all_suspended)
 
 
-def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: Callable[..., PreferenceCache]) -> None:
+def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: Make) -> None:
     cache = make()
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(hours=1))
     subjects.consent(7, "2.2①", until=START + datetime.timedelta(hours=2))
@@ -151,9 +145,7 @@ def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: C
     assert cache.preferences("7") == CLEAR
 
 
-def test_one_wrong_reading_ends_no_restriction(
-    subjects: Subjects, time: Time, make: Callable[..., PreferenceCache]
-) -> None:
+def test_one_wrong_reading_ends_no_restriction(subjects: Subjects, time: Time, make: Make) -> None:
     cache = make()
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
     subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
@@ -199,9 +191,7 @@ def test_standings_need_room_and_time(subjects: Subjects, parts: dict[str, Any])
 # ---- changes in this process ------------------------------------------------------------------------------------
 
 
-def test_a_change_is_in_force_when_the_method_that_made_it_returns(
-    subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_change_is_in_force_when_the_method_that_made_it_returns(subjects: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
     assert cache.preferences("7") is CLEAR
     made = subjects.restrict(7)
@@ -214,9 +204,7 @@ def test_a_change_is_in_force_when_the_method_that_made_it_returns(
     assert cache.preferences("7") == CLEAR
 
 
-def test_a_change_within_a_transaction_is_in_force_when_that_ends(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_change_within_a_transaction_is_in_force_when_that_ends(store: Store, subjects: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
     assert cache.preferences("7") is CLEAR
     with store.writing() as connection:
@@ -226,7 +214,7 @@ def test_a_change_within_a_transaction_is_in_force_when_that_ends(
 
 
 def test_what_was_read_before_a_change_is_not_kept_after_it(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
     read = subjects.stands
@@ -252,7 +240,7 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(
 
 
 def test_many_subjects_are_read_by_one_query_a_batch(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    store: Store, subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("purposeguard.governance.preference_cache.BATCH", 10)
     for subject in (3, 14, 15):
@@ -274,9 +262,7 @@ def test_many_subjects_are_read_by_one_query_a_batch(
         cache.preferences_of_each(keys)
 
 
-def test_subjects_are_found_among_many_whatever_their_ids_contain(
-    subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_subjects_are_found_among_many_whatever_their_ids_contain(subjects: Subjects, make: Make) -> None:
     keys = ["7", "\u5c71\u7530", "\U0001f600 x", 'a "b"', "a\\u0062", "[1, 2]", "o'brien", "null", "\u00e9", "%s :x"]
     for key in keys:
         subjects.restrict(key, by="subject")
@@ -286,7 +272,7 @@ def test_subjects_are_found_among_many_whatever_their_ids_contain(
 
 
 def test_what_changes_while_many_are_read_is_not_kept(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, read = make(), subjects.stands_of_each
 
@@ -303,7 +289,7 @@ def test_what_changes_while_many_are_read_is_not_kept(
 
 
 def test_a_read_that_fails_leaves_nothing_behind(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make()
     monkeypatch.setattr(subjects, "stands", lambda _subject: 1 / 0)
@@ -314,9 +300,7 @@ def test_a_read_that_fails_leaves_nothing_behind(
     assert cache.preferences("7") is CLEAR
 
 
-def test_no_thread_sees_what_was_before_a_change_that_it_made(
-    subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_no_thread_sees_what_was_before_a_change_that_it_made(subjects: Subjects, make: Make) -> None:
     cache = make(maxsize=4)  # so that they are also read and dropped all the time
     seen: list[bool] = []
     ended = threading.Event()
@@ -353,9 +337,7 @@ def elsewhere(store_url: str) -> Iterator[Subjects]:
         yield Subjects(other, tm.NOTICE)
 
 
-def test_a_change_elsewhere_is_in_force_within_a_second(
-    elsewhere: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_change_elsewhere_is_in_force_within_a_second(elsewhere: Subjects, make: Make) -> None:
     cache = make()
     assert cache.preferences("7") is CLEAR
     made = elsewhere.restrict(7)
@@ -366,9 +348,7 @@ def test_a_change_elsewhere_is_in_force_within_a_second(
     assert last_allowed(lambda: not cache.preferences("7").all_suspended) < done + 1
 
 
-def test_only_what_has_changed_is_read_again(
-    store: Store, elsewhere: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_only_what_has_changed_is_read_again(store: Store, elsewhere: Subjects, make: Make) -> None:
     cache = make()
     cache.preferences("7")
     cache.poll_changes()
@@ -382,7 +362,7 @@ def test_only_what_has_changed_is_read_again(
 
 
 def test_where_more_has_changed_than_is_kept_everything_is_read_again(
-    elsewhere: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    elsewhere: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "KEPT", 5)
     cache = make(staleness=NEVER, poll=NEVER / 2)
@@ -397,9 +377,7 @@ def test_where_more_has_changed_than_is_kept_everything_is_read_again(
     assert cache.preferences("7").all_suspended
 
 
-def test_where_the_feed_has_a_hole_everything_is_read_again(
-    elsewhere: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_where_the_feed_has_a_hole_everything_is_read_again(elsewhere: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
     assert cache.preferences("7") is CLEAR
     elsewhere.restrict(7)
@@ -411,9 +389,7 @@ def test_where_the_feed_has_a_hole_everything_is_read_again(
     assert cache.preferences("7").all_suspended
 
 
-def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(
-    elsewhere: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(elsewhere: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
     elsewhere.restrict(7)
     assert cache.preferences("7").all_suspended
@@ -425,9 +401,7 @@ def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(
     assert cache.preferences("7") is CLEAR
 
 
-def test_a_process_that_was_halted_looks_before_it_answers(
-    elsewhere: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_process_that_was_halted_looks_before_it_answers(elsewhere: Subjects, make: Make) -> None:
     cache = make(staleness=0.3, poll=0.1)
     assert cache.preferences("7") is CLEAR
     assert cache._watcher is not None
@@ -439,7 +413,7 @@ def test_a_process_that_was_halted_looks_before_it_answers(
 
 
 def test_where_no_thread_can_be_started_checks_look_themselves(
-    elsewhere: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    elsewhere: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -455,7 +429,7 @@ def test_where_no_thread_can_be_started_checks_look_themselves(
 
 
 def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recovers(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache], request: pytest.FixtureRequest
+    store: Store, subjects: Subjects, make: Make, request: pytest.FixtureRequest
 ) -> None:
     cache = make(staleness=0.5, poll=0.05)
     assert cache.preferences("7") is CLEAR
@@ -476,7 +450,7 @@ def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recover
 
 
 def test_what_changes_during_an_outage_is_in_force_after_it(
-    store: Store, elsewhere: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    store: Store, elsewhere: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make(staleness=0.2, poll=0.05)
     assert cache.preferences("7") is CLEAR
@@ -517,7 +491,7 @@ def refusals(cache: PreferenceCache) -> int:
 
 
 def test_nobody_waits_long_for_a_look_that_does_not_end(
-    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make(staleness=0.2, poll=0.1)
     assert cache.preferences("7") is CLEAR
@@ -564,9 +538,7 @@ def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databas
 # ---- ends -------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_closed_refuses_and_its_thread_has_ended(
-    subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_what_was_closed_refuses_and_its_thread_has_ended(make: Make) -> None:
     cache = make()
     cache.preferences("7")
     watcher = cache._watcher
@@ -583,9 +555,7 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(
     assert cache.preferences("7") is CLEAR
 
 
-def test_what_is_read_while_all_begins_anew_is_not_kept(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_read_while_all_begins_anew_is_not_kept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make()
     look = cache._poll_if_stale
 

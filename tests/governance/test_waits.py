@@ -28,7 +28,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR
 from tests.governance.conftest import Databases
 from tests.governance.support import PATIENCE, in_event_loop, outage
-from tests.governance.test_preferences import make, queries, until
+from tests.governance.test_preferences import Make, make, queries, until
 from tests.support import in_threads
 
 __all__ = ["make"]
@@ -78,9 +78,7 @@ def asked_at_once(ask: Callable[[], object], threads: int = 12) -> list[tuple[fl
 # ---- a healthy store --------------------------------------------------------------------------------------------
 
 
-def test_who_waits_for_a_slow_look_is_answered(
-    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waits_for_a_slow_look_is_answered(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     store.timeout = 60
     cache = make(staleness=60, poll=30)
     assert cache.preferences("7") is CLEAR
@@ -91,9 +89,7 @@ def test_who_waits_for_a_slow_look_is_answered(
     assert cache.refusals.total() == 0
 
 
-def test_a_look_counts_from_when_it_began(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_look_counts_from_when_it_began(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that was long on its way says what held when it was asked for."""
     store.timeout = 1.0
     cache = make(staleness=0.2, poll=0.1)
@@ -107,7 +103,7 @@ def test_a_look_counts_from_when_it_began(
 
 @pytest.mark.parametrize("ask", ["one", "many", "all"])
 def test_what_changes_during_a_slow_read_counts(
-    store_url: str, make: Callable[..., PreferenceCache], subjects: Subjects, monkeypatch: pytest.MonkeyPatch, ask: str
+    store_url: str, make: Make, subjects: Subjects, monkeypatch: pytest.MonkeyPatch, ask: str
 ) -> None:
     subjects.store.timeout = 60
     cache = make(staleness=0.6, poll=0.2)
@@ -138,7 +134,7 @@ def test_what_changes_during_a_slow_read_counts(
 
 
 def test_entries_are_read_again_by_one_query_before_they_are_too_old(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
+    store: Store, subjects: Subjects, make: Make
 ) -> None:
     cache = make(max_age=240, staleness=60, poll=0.05, maxsize=2_000)
     keys = [str(number) for number in range(1_500)]
@@ -160,7 +156,7 @@ def test_entries_are_read_again_by_one_query_before_they_are_too_old(
 
 
 def test_who_changes_meanwhile_is_not_kept_and_the_others_are(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, read = make(max_age=0.5, poll=0.05), subjects.stands_of_each
     cache.preferences_of_each(["7", "8", "9"])
@@ -376,7 +372,7 @@ def test_under_trio_too(store: Store, request: pytest.FixtureRequest) -> None:
 
 
 def test_a_loop_does_not_wait_longer_than_the_timeout(
-    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make(staleness=0.2, poll=0.1)
     cache.preferences("7")
@@ -396,9 +392,7 @@ def test_a_loop_does_not_wait_longer_than_the_timeout(
     slow.ended.set()
 
 
-def test_what_is_closed_refuses_who_waits(
-    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_closed_refuses_who_waits(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make(staleness=0.2, poll=0.1)
     cache.preferences("7")
     slow = Slow(monkeypatch, 10)
@@ -419,9 +413,7 @@ def test_what_is_closed_refuses_who_waits(
     asyncio.run(story())
 
 
-def test_a_loop_learns_of_all_subjects_without_waiting_itself(
-    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
-) -> None:
+def test_a_loop_learns_of_all_subjects_without_waiting_itself(store: Store, subjects: Subjects, make: Make) -> None:
     cache = make()
 
     async def story() -> None:
@@ -446,7 +438,7 @@ def test_a_loop_learns_of_all_subjects_without_waiting_itself(
 
 
 def test_a_roster_that_comes_too_late_is_read_again(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task gets on after something else held up the loop for longer than the roster counts."""
     cache = make(staleness=0.3, poll=0.1)
@@ -468,7 +460,7 @@ def test_a_roster_that_comes_too_late_is_read_again(
 
 
 def test_a_roster_is_waited_for_no_longer_than_the_timeout(
-    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.timeout = 0.4
     cache = make(staleness=0.2, poll=0.1)
@@ -480,7 +472,7 @@ def test_a_roster_is_waited_for_no_longer_than_the_timeout(
 
 @in_event_loop
 async def test_where_no_thread_can_be_started_the_loop_asks_itself(
-    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -495,7 +487,7 @@ async def test_where_no_thread_can_be_started_the_loop_asks_itself(
         assert len((await cache.aroster()).groups) == 1
 
 
-def test_a_call_that_blocks_a_loop_is_warned_of_once_for_each_place(make: Callable[..., PreferenceCache]) -> None:
+def test_a_call_that_blocks_a_loop_is_warned_of_once_for_each_place(make: Make) -> None:
     cache = make()
 
     async def story() -> None:

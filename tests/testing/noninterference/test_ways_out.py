@@ -150,26 +150,10 @@ async def a_task_that_goes_on(customer: Customer) -> None:
 
 
 WAYS = [
-    an_attribute_of_an_error,
-    a_note,
-    an_error_that_was_left_out,
-    what_a_generator_returns,
-    an_iterator,
-    a_stream_that_has_not_begun,
-    a_closure,
-    a_bound_method,
-    a_file_in_memory,
-    a_view_of_memory,
-    what_a_text_bears,
-    what_is_private_to_a_model,
-    an_order_of_keys,
-    an_order_of_headers,
-    one_cookie_of_two,
-    the_end_of_a_long_list,
-    an_argument,
-    a_thread_that_goes_on,
-    a_pool_that_goes_on,
-    a_task_that_goes_on,
+    *(an_attribute_of_an_error, a_note, an_error_that_was_left_out, what_a_generator_returns, an_iterator),
+    *(a_stream_that_has_not_begun, a_closure, a_bound_method, a_file_in_memory, a_view_of_memory, what_a_text_bears),
+    *(what_is_private_to_a_model, an_order_of_keys, an_order_of_headers, one_cookie_of_two, the_end_of_a_long_list),
+    *(an_argument, a_thread_that_goes_on, a_pool_that_goes_on, a_task_that_goes_on),
 ]
 
 
@@ -218,13 +202,8 @@ def threads_that_never_end(customer: Customer) -> None:
 
 
 CLEAN = [
-    keys_that_are_objects,
-    names_of_threads,
-    names_of_tasks,
-    temporary_names_with_a_beginning,
-    names_by_the_time,
-    what_may_not_be_used_is_changed,
-    threads_that_never_end,
+    *(keys_that_are_objects, names_of_threads, names_of_tasks, temporary_names_with_a_beginning, names_by_the_time),
+    *(what_may_not_be_used_is_changed, threads_that_never_end),
 ]
 
 

@@ -315,27 +315,11 @@ class Attributes:
 
 
 MODELS: list[Any] = [
-    Plain,
-    Constrained,
-    Validated,
-    Together,
-    Aliased,
-    Nested,
-    Tree,
-    Sealed,
-    Animals,
+    *(Plain, Constrained, Validated, Together, Aliased, Nested, Tree, Sealed, Animals),
     Page[Annotated[str, tm.Cookie]],
-    Page[Address],
-    Names,
-    Frozen,
+    *(Page[Address], Names, Frozen),
     Base[Annotated[int, tm.Contract]],
-    Strict,
-    Checked,
-    Keys,
-    Row,
-    Attributes,
-    list[Address],
-    dict[str, Keys],
+    *(Strict, Checked, Keys, Row, Attributes, list[Address], dict[str, Keys]),
 ]
 
 

@@ -230,24 +230,8 @@ class NobodyIn(pg.PersonalModel):
 
 
 MODELS: list[Any] = [
-    Either,
-    Repeated,
-    Greater,
-    Outline,
-    Folder,
-    Chain,
-    NobodyIn,
-    Loose,
-    Before,
-    Informed,
-    Hashed,
-    Contact,
-    Keyed,
-    Marked,
-    Lowered,
-    Holder,
-    Wrapper[Mail],
-    Parcel,
+    *(Either, Repeated, Greater, Outline, Folder, Chain, NobodyIn, Loose, Before, Informed, Hashed, Contact, Keyed),
+    *(Marked, Lowered, Holder, Wrapper[Mail], Parcel),
 ]
 SHOP = [
     one
