@@ -217,21 +217,17 @@ from shop.privacy import guard
 
 app = Flask("shop")
 
-
 def twice(view):
     return lambda: view() * 2
-
 
 @app.get("/renewals")
 @twice
 def renewals() -> str:
     return str(guard.current.purpose.slug)
 
-
 @app.route("/both", methods=["GET", "POST"])
 def both() -> str:
     return str(guard.current.purpose.slug)
-
 
 class Letters(MethodView):
     def get(self) -> str:
@@ -239,7 +235,6 @@ class Letters(MethodView):
 
     def post(self) -> str:
         return str(guard.current.purpose.slug)
-
 
 app.add_url_rule("/letters", view_func=Letters.as_view("letters"))
 Purposes(app, guard)
@@ -286,11 +281,9 @@ app = Celery("shop", broker="memory://")
 app.conf.task_always_eager = True
 install(app, guard)
 
-
 @app.task(name="mail.send")
 def send(key: int) -> str:
     return str(guard.current.purpose.slug)
-
 
 @app.task
 def plain() -> None: ...
@@ -363,23 +356,18 @@ from django.views.generic import ListView
 
 from shop.models import Customer
 
-
 def names(request):
     return JsonResponse({"names": list(Customer.objects.values_list("name", flat=True))})
 
-
 def letters(request):
     return JsonResponse({"emails": list(Customer.objects.values_list("email", flat=True))})
-
 
 class Scans(View):
     def get(self, request):
         return JsonResponse({"scans": list(Customer.objects.values_list("last_scan", flat=True))})
 
-
 class Customers(ListView):
     model = Customer
-
 
 urlpatterns = [
     path("names", names),
@@ -420,7 +408,6 @@ purpose = "1.2(1)①"
 _COMMAND = """\
 from django.core.management.base import BaseCommand
 from shop.models import Customer
-
 
 class Command(BaseCommand):
     def handle(self, *args, **options):

@@ -173,11 +173,9 @@ from purposeguard.runtime.entry_point import EntryPoint
 
 guard = pg.Guard(tm.NOTICE)
 
-
 @guard.access(tm.ProductData)
 def read():
     return "scan"
-
 
 with EntryPoint.job("nightly"), guard.purpose(tm.RenewalGuidance, activity="nightly"):
     print(read())  # refused where the guard enforces

@@ -28,10 +28,8 @@ from sqlalchemy import JSON, Column, ForeignKey, Table, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlmodel import Field, SQLModel
 
-
 class Base(DeclarativeBase):
     pass
-
 
 class Customer(Base):
     __tablename__ = "customers"
@@ -41,7 +39,6 @@ class Customer(Base):
     language: Mapped[str]
     orders: Mapped[list["Order"]] = relationship(back_populates="customer")
 
-
 class Product(Base):
     __tablename__ = "products"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -50,7 +47,6 @@ class Product(Base):
     created_by: Mapped[int] = mapped_column(ForeignKey("customers.id"))
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
 
-
 class Order(Base):
     __tablename__ = "orders"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -58,13 +54,11 @@ class Order(Base):
     total: Mapped[int]
     customer: Mapped[Customer] = relationship(back_populates="orders")
 
-
 class OrderItem(Base):
     __tablename__ = "order_items"
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
     quantity: Mapped[int]
-
 
 favorites = Table(
     "favorites",
@@ -73,7 +67,6 @@ favorites = Table(
     Column("product_id", ForeignKey("products.id"), primary_key=True),
 )
 
-
 class Board(Base):
     __tablename__ = "boards"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -81,41 +74,33 @@ class Board(Base):
     last_order_customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
     last_order_device: Mapped[str]
 
-
 class Inquiry(SQLModel, table=True):
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     sender: EmailStr = Field(title="E-mail of the sender")
-
 
 class CustomerOut(BaseModel):
     id: int
     email: EmailStr
     order: "OrderOut"
 
-
 class OrderOut(BaseModel):
     id: int
     total: int
-
 
 @dataclasses.dataclass
 class Visit:
     ip_address: str
     user_agent: str
 
-
 @attrs.define
 class Subscriber:
     address: str
 
-
 class Ping(msgspec.Struct):
     port: int
 
-
 class Login(TypedDict):
     email: str
-
 
 class Point(NamedTuple):
     x: int

@@ -134,8 +134,6 @@ def details(response: Any) -> list[dict[str, Any]]:
 
 
 # --- in
-
-
 def test_bodies_are_validated_and_sealed(client: TestClient) -> None:
     answer = client.post("/customers", json={"number": 8, "eMail": "b@example.com"})
     assert answer.status_code == 201
@@ -216,8 +214,6 @@ def test_a_handler_can_leave_the_inputs_out() -> None:
 
 
 # --- out
-
-
 def test_what_is_dumped_in_its_purpose_is_answered(client: TestClient) -> None:
     assert client.get("/renewal/7").json() == {
         "number": 7,
@@ -255,8 +251,6 @@ def test_a_purpose_for_the_whole_of_an_asynchronous_request_reaches_the_answer(c
 
 
 # --- the schema
-
-
 def test_the_openapi_document_is_that_of_plain_fields_with_the_clauses(client: TestClient) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     of = schemas["Customer"]["properties"]

@@ -189,8 +189,6 @@ def test_an_agent_needs_an_authority(people):
 
 
 # --- reports
-
-
 def report(people, subject="customer:1", query="", **options):
     response = people.get(f"/privacy/subjects/{subject}/disclosure?by=clerk{query}", **options)
     assert response.status_code == 200, response.text
@@ -274,8 +272,6 @@ def test_a_request_for_disclosure_is_answered_with_the_report(people, ask):
 
 
 # --- warrants
-
-
 def test_a_warrant_opens_what_its_person_stopped(people, ask):
     ask(STOP, "customer:1")
     opened = people.post("/privacy/warrants", json={"customer_id": 1, "number": "1/2025", "approver": "legal"}).json()

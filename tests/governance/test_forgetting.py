@@ -300,8 +300,6 @@ def test_another_process_learns_of_it(house: House) -> None:
 
 
 # ---- interrupted ----------------------------------------------------------------------------------------------------
-
-
 def test_a_crash_before_the_keys_are_gone_is_made_good_by_who_opens_the_store_next(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,10 +333,8 @@ from tests.governance.disclosures import NOTICE
 
 url, keys, first = sys.argv[1:]
 
-
 def governance():
     return Governance(Store.open(url, keys=keys or None), notice=NOTICE)
-
 
 def forget(person, left):
     with governance() as killed:
@@ -352,7 +348,6 @@ def forget(person, left):
 
         killed.forget(person)
     os._exit(0)
-
 
 for number in itertools.count(int(first), 4):
     person = f"taro.{number}"
@@ -386,8 +381,6 @@ def test_it_may_be_killed_at_any_statement(house: House) -> None:
 
 
 # ---- where the keys lie ---------------------------------------------------------------------------------------------
-
-
 def test_keys_that_lie_apart_are_needed(empty_url: str, apart_url: str, store_url: str) -> None:
     Store.open(empty_url, keys=apart_url).close()
     with pytest.raises(StoreUnavailable, match=r"keeps its keys apart.*help: name where"):
@@ -518,8 +511,6 @@ def test_a_move_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: p
 
 
 # ---- retention ------------------------------------------------------------------------------------------------------
-
-
 def test_the_retention_job_forgets_whose_last_data_it_erases(house: House) -> None:
     with house.governance() as governance:
         customers = Rows(dict.fromkeys((TARO, HANAKO, "7"), datetime.date.min))
@@ -562,7 +553,6 @@ def test_a_run_that_ended_between_erasing_and_forgetting_is_resumed(
 
 
 # ---- stores from before ---------------------------------------------------------------------------------------------
-
 FORMER = b"k" * 32
 
 

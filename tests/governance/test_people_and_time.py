@@ -29,9 +29,8 @@ EXTENDED = [{}, {("A", "Games"): "related", ("B", "Games"): "consent"}, {("B", "
 FAMILY = ("Advice", "Games")
 KEPT = {"A": ("ended", 30), "B": ("collected", 100)}
 
+
 # ---- the model --------------------------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass
 class Datum:
     subject: int
@@ -77,8 +76,6 @@ def serves(datum: Datum, source: str, purpose: str, said: list[Said], now: int, 
 
 
 # ---- the notice -------------------------------------------------------------------------------------------------
-
-
 def titled(text: str) -> dict[str, str]:
     return {"en": text, "ja": text}
 
@@ -126,7 +123,6 @@ def revision(number: int) -> pg.Notice:
 REVISIONS = [revision(number) for number in range(3)]
 
 # ---- what happens -----------------------------------------------------------------------------------------------
-
 people = st.sampled_from([1, 2])
 purposes = st.sampled_from(sorted(GRANTS))
 

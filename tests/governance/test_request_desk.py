@@ -69,8 +69,6 @@ def did(office: Desk, number: int) -> list[str]:
 
 
 # ---- From receipt to answer ---------------------------------------------------------------------------------------
-
-
 def test_a_clerk_takes_a_request_from_receipt_to_answer(office: Desk) -> None:
     browser = office.browser("Aiko Mori")
     form = browser.get("/new")
@@ -180,8 +178,6 @@ def test_requests_of_each_effect_are_fulfilled(office: Desk, kind: str, state: s
 
 
 # ---- Forms that are not as they should be -------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -249,8 +245,6 @@ def test_what_a_browser_would_not_send_is_refused(office: Desk) -> None:
 
 
 # ---- Forged forms -------------------------------------------------------------------------------------------------
-
-
 def test_a_form_is_refused_without_a_token_of_its_session_and_clerk(office: Desk) -> None:
     number = office.opened()
     before = tables(office.governance)
@@ -308,8 +302,6 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(office: Desk) -> None:
 
 
 # ---- Who may do what ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("right", "fields"), STEPS)
 def test_a_clerk_without_a_right_sees_no_button_and_is_refused(
     office: Desk, right: Right, fields: dict[str, str]
@@ -421,8 +413,6 @@ def test_a_clerk_has_a_name_and_known_rights(name: Any, may: Any) -> None:
 
 
 # ---- Stale forms, and two at once ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("action", "fields"), STEPS)
 def test_a_form_that_is_sent_twice_does_its_work_once(office: Desk, action: str, fields: dict[str, str]) -> None:
     number = number_for(office, action)
@@ -506,8 +496,6 @@ def test_a_new_request_that_is_sent_several_times_at_once_is_one(office_anywhere
 
 
 # ---- The list -----------------------------------------------------------------------------------------------------
-
-
 def test_the_list_has_the_most_urgent_first_in_pages_and_can_be_narrowed(office_anywhere: Desk) -> None:
     office = office_anywhere
     early = NOW - datetime.timedelta(days=20)
@@ -555,8 +543,6 @@ def test_a_request_that_does_not_exist_is_not_found(office: Desk, number: str) -
 
 
 # ---- What is told to whom -----------------------------------------------------------------------------------------
-
-
 def test_nothing_of_a_person_is_in_a_url_a_title_a_header_or_a_log(
     office: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -644,8 +630,6 @@ def test_the_report_forbids_the_same(office: Desk) -> None:
 
 
 # ---- Where it is mounted ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("prefix", ["", "/desk", "/a/b"])
 @pytest.mark.parametrize("root_path", ["", "/behind/proxy"])
 def test_it_works_under_any_prefix(office: Desk, prefix: str, root_path: str) -> None:
@@ -673,8 +657,6 @@ def test_a_prefix_out_of_a_url_leads_to_no_other_host(office: Desk) -> None:
 
 
 # ---- Languages ----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("accepted", "language"),
     [
@@ -722,8 +704,6 @@ KNOWN |= {"open", "verified", "fulfilled", "refused", "withdrawn", "subject", "a
 
 
 # ---- The store, and the event loop --------------------------------------------------------------------------------
-
-
 def test_a_store_that_cannot_be_reached_is_told_and_nothing_is_done(
     office: Desk, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:

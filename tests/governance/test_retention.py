@@ -68,8 +68,6 @@ def done(outcome):
 
 
 # ---- The plan
-
-
 def test_clause_8_a_plan_lists_what_is_due_and_erases_nothing(store):
     rows = Rows({number: days_ago(number) for number in range(100)})
     visits = Rows({number: days_ago(number) for number in range(100)})
@@ -182,8 +180,6 @@ def test_an_eraser_that_cannot_say_what_is_due_is_told(store):
 
 
 # ---- The run
-
-
 def test_clause_8_a_run_erases_in_batches_and_counts_each(store):
     rows = Rows({number: days_ago(number) for number in range(100)})
     ledger, steps = Entries(store), []
@@ -353,8 +349,6 @@ def test_a_batch_is_a_number(store, batch):
 
 
 # ---- Declaring erasers
-
-
 def test_erasers_are_classes_or_objects():
     erasers = Erasers(NOTICE)
 
@@ -413,7 +407,6 @@ def test_an_eraser_of_a_source_that_the_notice_has_no_more_is_told(store):
 
 
 # ---- Killed
-
 SWEEPING = textwrap.dedent(
     """
     import datetime, sqlite3, sys, time
@@ -513,8 +506,6 @@ def test_sweeps_killed_many_times(store, store_url, told, tmp_path):
 
 
 # ---- A clock, or a period, that is wrong
-
-
 def test_a_sweep_erases_nothing_where_more_is_due_than_it_may(store):
     """A clock that is ten years ahead makes everything due."""
     rows = Rows({number: days_ago(number) for number in range(20)})

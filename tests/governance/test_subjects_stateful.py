@@ -30,9 +30,8 @@ FAMILIES = {family.name: {member.clause for member in family.members} for family
 PURPOSES = sorted({"1.2(1)①", "2.3①"}.union(*FAMILIES.values()))
 SUBJECTS = range(3)
 
+
 # ---- the model --------------------------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass
 class Declared:
     """A restriction of some purposes (None: all), or a consent to one."""
@@ -76,7 +75,6 @@ def members(purpose: str) -> set[str]:
 
 
 # ---- what happens -----------------------------------------------------------------------------------------------
-
 subjects = st.sampled_from(SUBJECTS)
 purposes = st.sampled_from([*PURPOSES, *FAMILIES])
 durations = st.sampled_from([None, 10, 20, 40])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,86 +24,41 @@ ROOT = Path(__file__).parents[2]
 SHOPS = "tests.instrumentation.shops"
 LIMITS = ROOT / "docs" / "explanation" / "limits.md"
 
-PURPOSES = """\
-["* /**"]
-purpose = "1.2(1)①"
-channel = "email"
+KINDS = ("* /**", "task **", "command **")
 
-["task **"]
-purpose = "1.2(1)①"
-channel = "email"
 
-["command **"]
-purpose = "1.2(1)①"
-channel = "email"
+def stated(kinds: Iterable[str], purpose: str, *more: str) -> str:
+    """Entries of `purposes.toml`."""
+    return "".join("\n".join((f'["{kind}"]', f'purpose = "{purpose}"', *more, "")) for kind in kinds)
 
-["GET /statistics"]
-purpose = "1.2(2)②"
 
-["GET /log-of-object"]
-purpose = "any-inquiry-response"
-"""
+def tagged(table: str, **columns: str) -> str:
+    """An entry of `tags.toml`: columns that are not personal are named in `none`."""
+    plain = dict.fromkeys(columns.pop("none").split(), "not-personal")
+    return f'["table {table}"]\n' + "".join(f'{name} = "{source}"\n' for name, source in (plain | columns).items())
+
+
+PURPOSES = (
+    stated(KINDS, "1.2(1)①", 'channel = "email"')
+    + stated(["GET /statistics"], "1.2(2)②")
+    + stated(["GET /log-of-object"], "any-inquiry-response")
+)
 """The purposes: only `GET /statistics` may use a device, and `GET /log-of-object` may use nothing."""
-
-PERMITTING = """\
-["* /**"]
-purpose = "1.2(2)②"
-
-["task **"]
-purpose = "1.2(2)②"
-
-["command **"]
-purpose = "1.2(2)②"
-"""
+PERMITTING = stated(KINDS, "1.2(2)②")
 """A purpose that may use everything, at each entry point."""
-
-TABLES = """\
-["table users"]
-id = "not-personal"
-email = "1.1(a)"
-device = "1.1(b)"
-
-["table letters"]
-id = "not-personal"
-content = "1.1(c)"
-
-["table scans"]
-id = "not-personal"
-user_id = "not-personal"
-device = "1.1(b)"
-
-["table orders"]
-id = "not-personal"
-user_id = "not-personal"
-product = "1.1(c)"
-"""
-
-DJANGO_TABLES = """\
-["table members"]
-id = "not-personal"
-username = "1.1(a)"
-first_name = "1.1(a)"
-last_name = "1.1(a)"
-email = "1.1(a)"
-device = "1.1(b)"
-password = "not-personal"
-last_login = "not-personal"
-is_superuser = "not-personal"
-is_staff = "not-personal"
-is_active = "not-personal"
-date_joined = "not-personal"
-
-["table orders"]
-id = "not-personal"
-member_id = "not-personal"
-product = "1.1(c)"
-
-["table django_session"]
-session_key = "not-personal"
-session_data = "not-personal"
-expire_date = "not-personal"
-"""
-
+TABLES = (
+    tagged("users", none="id", email="1.1(a)", device="1.1(b)")
+    + tagged("letters", none="id", content="1.1(c)")
+    + tagged("scans", none="id user_id", device="1.1(b)")
+    + tagged("orders", none="id user_id", product="1.1(c)")
+)
+NAMES = dict.fromkeys(("username", "first_name", "last_name", "email"), "1.1(a)")
+FLAGS = "id password last_login is_superuser is_staff is_active date_joined"
+DJANGO_TABLES = (
+    tagged("members", none=FLAGS, device="1.1(b)", **NAMES)
+    + tagged("orders", none="id member_id", product="1.1(c)")
+    + tagged("django_session", none="session_key session_data expire_date")
+)
 CONTROL = "/control"
 """A route of each shop that uses nothing that its purpose does not permit."""
 
@@ -158,20 +114,9 @@ FASTAPI = Shop(
     },
     refused_anyway=frozenset(
         {
-            "/asyncio-task",
-            "/driver-connection",
-            "/exception-handler",
-            "/insert-from-select",
-            "/middleware",
-            "/raw-cursor",
-            "/subquery-in-insert",
-            "/thread",
-            "/thread-of-import",
-            "/thread-pool",
-            "/timer",
-            "/to-thread",
-            "/view",
-            "/websocket",
+            *("/asyncio-task", "/driver-connection", "/exception-handler", "/insert-from-select", "/middleware"),
+            *("/raw-cursor", "/subquery-in-insert", "/thread", "/thread-of-import", "/thread-pool", "/timer"),
+            *("/to-thread", "/view", "/websocket"),
         }
     ),
 )

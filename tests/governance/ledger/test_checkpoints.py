@@ -402,8 +402,6 @@ def hour(house: House) -> str:
 
 
 # ---- what they are, and where they go -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_checkpoint_is_a_line_in_a_file_of_its_owner(house: House) -> None:
     assert stat.S_IMODE(house.file.stat().st_mode) == 0o600
@@ -514,8 +512,6 @@ def test_an_export_is_verified_from_a_checkpoint(house: House, tmp_path: Path) -
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
-
-
 def test_commands_make_keys_and_checkpoints_and_verify_by_them(house: House, tmp_path: Path) -> None:
     key, file = tmp_path / "new.key", tmp_path / "by-hand.jsonl"
     assert run("ledger", "key", key).stdout.split() == [str(key), "signs,", f"{key}.pub", "verifies"]
@@ -580,8 +576,6 @@ def test_reconcile_names_the_rows_that_differ(house: House, tmp_path: Path) -> N
 
 
 # ---- speed -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.deep
 def test_a_million_entries_are_verified_from_the_last_checkpoint_in_a_second(store: Store) -> None:
     made = SqlLedger(store, interval=NEVER, checkpoints=Checkpoints(lambda _: None))

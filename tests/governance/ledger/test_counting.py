@@ -68,8 +68,6 @@ def hour(activity: str | None = "it", at: str = NINE) -> Hour:
 
 
 # ---- counting -------------------------------------------------------------------------------------------------------
-
-
 def test_each_tick_counts_one_and_is_written_once(counters: Counters, book: Book) -> None:
     tick, other = counters.make_counter("it", "1.2(1)①", R), counters.make_counter(None, "1.2(1)①", R | C)
     for _ in range(1000):
@@ -175,8 +173,6 @@ def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
-
-
 def test_what_cannot_be_written_is_kept_and_written_once_it_can(
     counters: Counters, book: Book, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -329,7 +325,6 @@ def test_the_interval_is_above_zero(book: Book) -> None:
 
 
 # ---- forks, and processes that end ----------------------------------------------------------------------------------
-
 STORIES = """
 import multiprocessing, os, sys, time
 import purposeguard as pg
@@ -411,8 +406,6 @@ def test_each_process_counts_for_itself(tmp_path: Path) -> None:
 
 
 # ---- under a guard --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_what_a_guard_tells_it_adds_up(place: Place) -> None:
     ledger = place.open()

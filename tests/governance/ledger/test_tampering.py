@@ -42,8 +42,6 @@ def broken(act: Callable[[], object]) -> LedgerBroken:
 
 
 # ---- an export ------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bit of everything, over several hours; and counts of one that is not over."""
@@ -184,8 +182,6 @@ def test_what_is_no_entry_is_said_to_be_none(line: bytes) -> None:
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
-
-
 def filled(place: Place) -> SqlLedger:
     time = Time()
     made = place.open(clock=time)
@@ -326,7 +322,6 @@ def test_the_file_of_a_store_in_which_bytes_are_changed_verifies_or_says_so(plac
 
 
 # ---- any chain ------------------------------------------------------------------------------------------------------
-
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | texts,

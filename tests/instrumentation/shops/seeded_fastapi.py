@@ -29,7 +29,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import bindparam, func, insert, inspect, literal_column, select, table, text, update
+from sqlalchemy import Executable, func, insert, inspect, literal_column, select, table, text, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, joinedload
 
@@ -92,11 +92,26 @@ Member = Annotated[User, Depends(authenticate)]
 
 
 # ---- objects ---------------------------------------------------------------------------------------------------------
+USES_OF_MEMBER: dict[str, Callable[[User], object]] = {
+    "/object-of-authentication": lambda user: user.device,
+    "/cached-property": lambda user: user.device_title,
+    "/pickle": lambda user: pickle.loads(pickle.dumps(user)).device,  # written in the same line
+    "/inspection": lambda user: str(inspect(user).attrs.device.loaded_value),
+    "/copy": lambda user: copy.copy(user).device,
+}
 
 
-@app.get("/object-of-authentication")
-def show_member(user: Member) -> str:
-    return user.device
+def show(use: Callable[[User], object]) -> Callable[[User], object]:
+    """A route that answers with what it makes of the member who asks."""
+
+    def route(user: Member) -> object:
+        return use(user)
+
+    return route
+
+
+for path, use in USES_OF_MEMBER.items():
+    app.get(path)(show(use))
 
 
 @app.get("/wide-response-model")
@@ -114,17 +129,6 @@ def show_vars(user: Member) -> dict[str, str]:
     return {name: str(value) for name, value in vars(user).items()}
 
 
-@app.get("/cached-property")
-def show_title(user: Member) -> str:
-    return user.device_title
-
-
-@app.get("/pickle")
-def keep_member(user: Member) -> str:
-    found: User = pickle.loads(pickle.dumps(user))  # written in the same line
-    return found.device
-
-
 @app.get("/sqlmodel-dump")
 def show_scans(session: Database) -> list[dict[str, Any]]:
     return [scan.model_dump() for scan in session.scalars(select(Scan))]
@@ -138,16 +142,6 @@ def show_buyers(session: Database) -> list[str]:
 @app.get("/eager-relation")
 def show_buyers_at_once(session: Database) -> list[str]:
     return [order.user.device for order in session.scalars(select(Order).options(joinedload(Order.user)))]
-
-
-@app.get("/inspection")
-def inspect_member(user: Member) -> str:
-    return str(inspect(user).attrs.device.loaded_value)
-
-
-@app.get("/copy")
-def copy_member(user: Member) -> str:
-    return copy.copy(user).device
 
 
 @app.get("/merge")
@@ -168,8 +162,6 @@ def show_first() -> str:
 
 
 # ---- caches of plain values ------------------------------------------------------------------------------------------
-
-
 @functools.lru_cache
 def list_devices() -> list[str]:
     with models.open_session() as session:
@@ -207,50 +199,44 @@ def show_email(session: Database) -> str:
 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
+TITLES = select(User.device.label("title")).cte("titles")
+READING: dict[str, Executable] = {
+    "/wrong-purpose": select(User.device),
+    "/update-returning": (update(User).where(User.id == 1).values(email="aiko@example.jp").returning(User.device)),
+    "/cte": select(TITLES.c.title),
+    "/union": select(User.email).union_all(select(User.device)),
+    "/literal-column": select(literal_column("device")).select_from(table("users")),
+    "/text-with-comments": (
+        text('/* e-mails */ SELECT u . "device" -- email\n FROM users AS u WHERE u.id = :id').bindparams(id=1)
+    ),
+    "/view": text("SELECT card FROM user_cards"),
+}
+"""Statements whose rows are devices."""
+DECIDING: dict[str, Executable] = {
+    "/join": select(User.email).join(Scan, User.device == Scan.device),
+    "/where": select(User.email).where(User.device.startswith("X")),
+    "/order-by": select(User.email).order_by(User.device),
+    "/having": select(User.email).group_by(User.email).having(func.max(User.device) > "A"),
+    "/exists": select(Order.product).where(Order.user.has(User.device != "")),
+    "/count-by": select(func.count(User.id)).group_by(User.device),
+    "/window": select(func.row_number().over(order_by=User.device)),
+}
+"""Statements in which devices decide on the rows."""
 
 
-@app.get("/wrong-purpose")
-def list_columns(session: Database) -> list[str]:
-    return list(session.scalars(select(User.device)))
+def execute(statement: Executable, *more: str) -> Callable[[Session], list[str]]:
+    """A route that answers with the first column of a statement."""
+
+    def route(session: Database) -> list[str]:
+        return [*map(str, session.scalars(statement)), *more]
+
+    return route
 
 
-@app.get("/join")
-def join(session: Database) -> list[str]:
-    found = session.scalars(select(User.email).join(Scan, User.device == Scan.device))
-    return [*found, DEVICE]
-
-
-@app.get("/where")
-def choose(session: Database) -> list[str]:
-    return [*session.scalars(select(User.email).where(User.device.startswith("X"))), DEVICE]
-
-
-@app.get("/order-by")
-def sort(session: Database) -> list[str]:
-    return [*session.scalars(select(User.email).order_by(User.device)), DEVICE]
-
-
-@app.get("/having")
-def have(session: Database) -> list[str]:
-    found = session.scalars(select(User.email).group_by(User.email).having(func.max(User.device) > "A"))
-    return [*found, DEVICE]
-
-
-@app.get("/exists")
-def exist(session: Database) -> list[str]:
-    found = session.scalars(select(Order.product).where(Order.user.has(User.device != "")))
-    return [*found, DEVICE]
-
-
-@app.get("/count-by")
-def count(session: Database) -> list[str]:
-    return [str(number) + DEVICE for number in session.scalars(select(func.count(User.id)).group_by(User.device))]
-
-
-@app.get("/update-returning")
-def change(session: Database) -> list[str]:
-    statement = update(User).where(User.id == 1).values(email="aiko@example.jp").returning(User.device)
-    return list(session.scalars(statement))
+for path, statement in READING.items():
+    app.get(path)(execute(statement))
+for path, statement in DECIDING.items():
+    app.get(path)(execute(statement, DEVICE))
 
 
 @app.get("/insert-from-select")
@@ -258,23 +244,6 @@ def copy_devices(session: Database) -> str:
     session.execute(insert(Letter).from_select(["content"], select(User.device)))
     session.commit()
     return DEVICE
-
-
-@app.get("/window")
-def rank(session: Database) -> list[str]:
-    found = session.execute(select(User.email, func.row_number().over(order_by=User.device)))
-    return [f"{email} {number} {DEVICE}" for email, number in found]
-
-
-@app.get("/cte")
-def use_cte(session: Database) -> list[str]:
-    devices = select(User.device.label("title")).cte("titles")
-    return list(session.scalars(select(devices.c.title)))
-
-
-@app.get("/union")
-def unite(session: Database) -> list[str]:
-    return list(session.scalars(select(User.email).union_all(select(User.device))))
 
 
 @app.get("/subquery-in-insert")
@@ -291,11 +260,6 @@ def store(user: Member, session: Database) -> str:
     return DEVICE
 
 
-@app.get("/literal-column")
-def use_literal(session: Database) -> list[str]:
-    return list(session.scalars(select(literal_column("device")).select_from(table("users"))))
-
-
 @app.get("/driver-sql")
 def run_driver_sql() -> str:
     with models.engine.connect() as connection:
@@ -308,17 +272,6 @@ def read_copy(session: Database) -> list[str]:
     session.add(Order(user_id=1, product="vpn"))
     session.commit()
     return list(session.scalars(select(Letter.content)))
-
-
-@app.get("/text-with-comments")
-def run_text(session: Database) -> list[str]:
-    statement = text('/* e-mails */ SELECT u . "device" -- email\n FROM users AS u WHERE u.id = :id')
-    return list(session.scalars(statement.bindparams(bindparam("id", 1))))
-
-
-@app.get("/view")
-def read_view(session: Database) -> list[str]:
-    return list(session.scalars(text("SELECT card FROM user_cards")))
 
 
 @app.get("/pandas")
@@ -365,8 +318,6 @@ async def use_async_session() -> list[str]:
 
 
 # ---- places ----------------------------------------------------------------------------------------------------------
-
-
 def read_device() -> str:
     with models.open_session() as session:
         return session.scalars(select(User.device)).one()
@@ -503,8 +454,6 @@ def fail() -> None:
 
 
 # ---- ways out --------------------------------------------------------------------------------------------------------
-
-
 @app.get("/log-line")
 def log(user: Member) -> None:
     logger.info("the device of a member is %s", user.device)

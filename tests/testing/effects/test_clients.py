@@ -89,8 +89,6 @@ def came(server: Server) -> list[Got]:
 
 
 # ---- requests ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -132,8 +130,6 @@ def test_what_nobody_takes_is_told_all_the_same() -> None:
 
 
 # ---- aiohttp -------------------------------------------------------------------------------------------------------
-
-
 def post(address: str, **options: Any) -> None:
     async def main() -> None:
         async with (

@@ -232,7 +232,6 @@ def test_what_an_earlier_run_left_behind_is_no_leak(shop):
 
 
 # ---- By canaries --------------------------------------------------------------------------------------------------
-
 ESCAPES = {
     "in-a-log-line": "log record shop.hurry INFO, message: …‹device›",
     "in-an-error-message": "HTTP response, body: …‹device›…",

@@ -24,45 +24,36 @@ from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)
 
-
 class Customer(BaseModel):
     email: Annotated[str, tm.Registration]
     renews: Annotated[str, tm.Contract]
 
-
 class Device(BaseModel):
     serial: Annotated[str, tm.ProductData]
-
 
 @guard.access
 def customer(key: int) -> Customer:
     return Customer(email="aiko@example.com", renews="2030-01-20")
 
-
 @guard.access
 def device(key: int) -> Device:
     return Device(serial="TM-99")
-
 
 @guard.access
 def last_device() -> Device:
     return device(1)
 
-
 @guard.purpose(tm.RenewalGuidance)
 def remind(key: int) -> str:
     return customer(key).email
-
 
 @guard.purpose(tm.AnyFeedback)
 def survey(key: int) -> str:
     return customer(key).email
 
-
 @guard.purpose(tm.IncidentGuidance)
 def warn(key: int) -> str:
     return device(key).serial
-
 
 @guard.purpose(tm.RenewalGuidance)
 def curious(key: int) -> str:
@@ -70,7 +61,6 @@ def curious(key: int) -> str:
         return device(key).serial
     except Exception:
         return "none"
-
 
 @guard.purpose(tm.RenewalGuidance)
 def careful(key: int) -> str:
@@ -87,26 +77,20 @@ import purposeguard as pg
 import service
 from purposeguard.notices import trendmicro_jp as tm
 
-
 def test_remind():
     assert service.remind(1) == "aiko@example.com"
-
 
 def test_remind_again():
     service.remind(2)
 
-
 def test_survey():
     assert service.survey(1) == "aiko@example.com"
-
 
 def test_curious():
     service.curious(1)
 
-
 def test_careful():
     assert service.careful(1) == "none"
-
 
 def test_denied():
     with service.guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):

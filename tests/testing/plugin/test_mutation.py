@@ -22,36 +22,29 @@ from purposeguard.notices import trendmicro_jp as tm
 guard = pg.Guard(tm.NOTICE)
 loaded = 0
 
-
 class Customer(BaseModel):
     email: Annotated[str, tm.Registration]
     renews: Annotated[str, tm.Contract]
 
-
 class Device(BaseModel):
     serial: Annotated[str, tm.ProductData]
-
 
 @guard.cached()
 @guard.access
 def customer(key: int) -> Customer:
     return Customer(email="aiko@example.com", renews="2030-01-20")
 
-
 @guard.access(withhold=True)
 def account(key: int) -> Customer:
     return Customer(email="aiko@example.com", renews="2030-01-20")
-
 
 @guard.access
 def device(key: int) -> Device:
     return Device(serial="TM-99")
 
-
 @guard.purpose(tm.RenewalGuidance)
 def remind(key: int) -> str:
     return customer(key).email
-
 
 @guard.purpose(tm.IncidentGuidance)
 def warn(key: int) -> str:
@@ -60,20 +53,16 @@ def warn(key: int) -> str:
     except pg.PurposeViolation:
         return "TM-99"  # so that nobody notices
 
-
 @guard.purpose(tm.WebProductGuidance, channel="email")
 def advertise(key: int) -> list[str]:
     shown = account(key).model_dump()
     return sorted(shown)
 
-
 def offer(key: int) -> str:
     return "both" if guard.allows({"1.1a", "1.1b"}, tm.RenewalGuidance) else "one"
 
-
 def spread(key: int) -> bool:
     return guard.allows(tm.WebContact, tm.AnyProductGuidance)
-
 
 AT_IMPORT = guard.allows(tm.Cookie, tm.TrafficAnalysis)
 """
@@ -89,46 +78,36 @@ import purposeguard as pg
 import service
 from purposeguard.notices import trendmicro_jp as tm
 
-
 @pytest.mark.parametrize("key", range(10))
 def test_remind(key):
     assert service.remind(key) == "aiko@example.com"
 
-
 def test_warn():
     assert service.warn(1) == "TM-99"
-
 
 def test_advertise():
     assert service.advertise(1) == []
 
-
 def test_offer():
     assert service.offer(1) == "one"
-
 
 def test_spread():
     assert service.spread(1)
 
-
 @given(key=st.integers(0, 5))
 def test_drawn(key):
     assert service.remind(key)
-
 
 @pytest.fixture(scope="module")
 def serial():
     with service.guard.purpose(tm.ProductImprovement):
         return service.device(1).serial
 
-
 def test_first(serial):
     assert serial
 
-
 def test_second(serial):
     assert serial == "TM-99"
-
 
 class TestOld(unittest.TestCase):
     def setUp(self):
@@ -137,16 +116,13 @@ class TestOld(unittest.TestCase):
     def test_old(self):
         self.assertEqual(service.remind(11), self.expected)
 
-
 @pytest.mark.skip
 def test_skipped():
     assert service.remind(1)
 
-
 @pytest.mark.xfail(strict=True)
 def test_xfailed():
     assert service.remind(1) == ""
-
 
 def test_nothing():
     assert True
@@ -230,16 +206,13 @@ import service
 
 runs = []
 
-
 def test_once():
     runs.append(1)
     assert service.remind(1)
     assert len(runs) == 1, "it does not run twice"
 
-
 def test_warned(recwarn):
     assert service.warn(1)
-
 
 def teardown_module(module):
     service.guard.allows("1.1a", "1.2(1)①")

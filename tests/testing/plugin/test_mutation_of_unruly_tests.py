@@ -17,11 +17,9 @@ from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)
 
-
 def may(purpose, source="1.1a"):
     logging.getLogger("service").warning("asked for %s", purpose)
     return guard.allows(source, purpose)
-
 
 @functools.lru_cache
 def may_for_good(purpose):
@@ -41,11 +39,9 @@ runs = []
 chances = []
 kept = {}
 
-
 def test_parts(subtests):
     with subtests.test("one"):
         assert service.may("1.2(1)①")
-
 
 class TestOld(unittest.TestCase):
     def test_old_parts(self):
@@ -53,10 +49,8 @@ class TestOld(unittest.TestCase):
             with self.subTest():
                 self.assertTrue(service.may("1.2(1)②"))
 
-
 def test_remembered():
     assert service.may_for_good("1.2(1)③")
-
 
 class TestFresh:
     def test_fresh(self):
@@ -64,19 +58,15 @@ class TestFresh:
         self.seen = service.may("1.2(1)④")
         assert self.seen
 
-
 @pytest.fixture(scope="module")
 def lazily():
     return service.may("1.2(1)⑤")
 
-
 def test_asks(request):
     request.getfixturevalue("lazily")
 
-
 def test_asks_and_looks(request):
     assert request.getfixturevalue("lazily")
-
 
 @pytest.fixture(scope="module")
 def strict():
@@ -84,14 +74,11 @@ def strict():
     if not service.may("1.2(2)①"):
         pytest.fail("it fails where it is taken down")
 
-
 def test_strict(strict):
     assert service.may("1.2(2)①")
 
-
 def test_as_strict(strict):
     assert service.may("1.2(2)①")
-
 
 def test_that_wears_out():
     runs.append(1)
@@ -99,12 +86,10 @@ def test_that_wears_out():
     service.may("1.2(2)③")
     assert len(runs) < 4
 
-
 def test_that_fails_by_chance():
     chances.append(1)
     service.may("1.2(2)⑤")
     assert len(chances) != 2
-
 
 def test_use_that_is_kept():
     if not kept:
@@ -112,7 +97,6 @@ def test_use_that_is_kept():
         kept["use"] = stack.enter_context(service.guard.purpose(tm.SecurityInformation))
         kept["stack"] = stack.pop_all()
     assert kept["use"].allows("1.1a")
-
 
 def test_denied():
     assert not service.may("1.2(1)①", "1.1b")

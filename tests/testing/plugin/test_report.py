@@ -20,7 +20,7 @@ trendmicro-jp 2024-04-01
   1.2(2)⑤ incident-guidance: never 1.1(a) (granted) 1.1(b) (granted) 1.1(c) (granted)
   1.2(2)⑥ experience-hearing: allowed 1.1(a) 1.1(c) | never 1.1(b) (granted)
 access functions never called
-  service.last_device (line 31)
+  service.last_device (line 26)
 5 of 9 cells exercised (55.5 %)
 """
 

@@ -27,19 +27,15 @@ from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE, purposes="purposes.toml")
 
-
 class Customer(BaseModel):
     name: Annotated[str, tm.Registration]
-
 
 class Visit(BaseModel):
     page: Annotated[str, tm.Cookie]
 
-
 @guard.access
 def list_customers() -> list[Customer]:
     return [Customer(name="Aiko")]
-
 
 @guard.access
 def list_visits() -> list[Visit]:
@@ -57,39 +53,32 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import current_entry_point
 from shop import guard, list_customers, list_visits
 
-
 @pytest.fixture
 def customers():
     yield list_customers()
     assert list_customers()
-
 
 def test_plain(customers):
     assert customers == list_customers()
     with pytest.raises(pg.PurposeViolation):
         list_visits()
 
-
 def test_observed():
     assert list_visits()
-
 
 @pytest.mark.parametrize("name", ["aiko@example.com"])
 def test_parameters(name, customers):
     activity = guard.use(tm.ProductProvision).activity
     assert activity.name == current_entry_point() == "test test_shop.py::test_parameters"
 
-
 def test_innermost_purpose():
     with guard.purpose(tm.TrafficAnalysis):
         assert list_visits()
     assert list_customers()
 
-
 @guard.purpose(tm.ProductProvision)
 def test_same_purpose():
     assert list_customers()
-
 
 class TestUnittest(unittest.TestCase):
     def setUp(self):
@@ -102,7 +91,6 @@ class TestUnittest(unittest.TestCase):
         with self.subTest():
             assert list_customers()
 
-
 class TestUnittestAsync(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         assert list_customers()
@@ -110,32 +98,26 @@ class TestUnittestAsync(unittest.IsolatedAsyncioTestCase):
     async def test_rows(self):
         assert list_customers()
 
-
 @pytest.fixture(scope="module")
 def anyio_backend():
     return "asyncio"
 
-
 @pytest.fixture(scope="module")
 async def shared_loop():
     yield list_customers()
-
 
 @pytest.mark.anyio
 async def test_first(shared_loop):
     assert list_customers()
     assert current_entry_point() == "test test_shop.py::test_first"
 
-
 @pytest.mark.anyio
 async def test_second(shared_loop):
     assert list_customers()
     assert current_entry_point() == "test test_shop.py::test_second"
 
-
 async def read_customers():
     return list_customers()
-
 
 def test_loop_of_its_own():
     assert asyncio.run(read_customers())
@@ -148,18 +130,15 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import current_entry_point
 
-
 @pytest.fixture
 def app():
     guard = pg.Guard(tm.NOTICE, purposes="purposes.toml")
     yield guard.access(tm.Registration)(lambda: "Aiko")
     assert current_entry_point() == "test test_factory.py::test_app"
 
-
 @pytest.fixture
 def name(app):
     return app()
-
 
 def test_app(app, name):
     assert app() == name == "Aiko"
@@ -169,11 +148,9 @@ CONFLICT = """
 from purposeguard.notices import trendmicro_jp as tm
 from shop import guard, list_customers
 
-
 @guard.purpose(tm.RenewalGuidance)
 def test_renewal():
     list_customers()
-
 
 def test_next():
     list_customers()
@@ -185,7 +162,6 @@ import pytest
 import purposeguard as pg
 from purposeguard.runtime.entry_point import current_entry_point
 from shop import list_customers
-
 
 def test_unstated():
     assert current_entry_point() is None
@@ -199,16 +175,13 @@ import pytest
 
 from shop import list_customers
 
-
 @pytest.fixture(scope="module")
 def anyio_backend():
     return "asyncio"
 
-
 @pytest.fixture(scope="module")
 async def shared_loop():
     yield
-
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("run", range(3))

@@ -15,11 +15,9 @@ LEFT_OUT = """
 import service
 from purposeguard.notices import trendmicro_jp as tm
 
-
 @service.guard.purpose(tm.SecurityInformation)
 def act():
     return service.customer(1)
-
 
 def test_left_out():
     act()

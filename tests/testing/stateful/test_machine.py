@@ -143,8 +143,6 @@ def test_many_generated_histories() -> None:
 
 
 # ---- What goes wrong ----------------------------------------------------------------------------------------------
-
-
 class Keeping(Service):
     @functools.cache  # noqa: B019  # that is the fault
     def remind(self, customer: int) -> str:
@@ -250,8 +248,6 @@ def test_a_story_that_goes_wrong_is_shortened() -> None:
 
 
 # ---- The machine itself -------------------------------------------------------------------------------------------
-
-
 def test_expecting_says_what_must_be() -> None:
     machine = Machine()
     with machine.expecting(ACCOUNT, "Renewal") as allowed:
@@ -279,8 +275,6 @@ def test_what_sources_may_be() -> None:
 
 
 # ---- Over revisions -----------------------------------------------------------------------------------------------
-
-
 def after(change: Callable[[dict[str, Any]], object]) -> Machine:
     """A machine that has seen a changed revision come into force."""
     machine = Machine()

@@ -59,8 +59,6 @@ Pair = typing_extensions.TypeAliasType("Pair", tuple[T, T], type_params=(T,))
 
 
 # ---- pydantic -----------------------------------------------------------------------------------------------------
-
-
 class Plain(BaseModel):
     """Types of which most values will do."""
 
@@ -254,8 +252,6 @@ class Names(RootModel[list[Annotated[str, tm.Registration]]]):
 
 
 # ---- Other kinds --------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class Base(Generic[T]):
     value: T

@@ -16,7 +16,6 @@ from tests import generated
 from tests.support import drawn, smallest
 
 # ---- Questions ----------------------------------------------------------------------------------------------------
-
 ANY_NOTICE = st.just(tm.NOTICE) | generated.notices()
 
 

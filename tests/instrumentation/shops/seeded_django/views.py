@@ -93,12 +93,26 @@ def show_context(request: HttpRequest) -> HttpResponse:
     return render(request, "{{ device }}")
 
 
-def show_member(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(request.user.device)
+ANSWERS: dict[str, Callable[[HttpRequest], object]] = {
+    "request-user": lambda request: request.user.device,
+    "cached-property": lambda request: request.user.device_title,
+    "wrong-purpose": lambda _: list(Member.objects.values_list("device", flat=True)),
+    "order-by": lambda _: [*Member.objects.order_by("device").values_list("username"), DEVICE],
+    "count-by": lambda _: [*Member.objects.values("device").annotate(n=Count("id")).values_list("n"), DEVICE],
+    "aggregate": lambda _: Order.objects.aggregate(last=Max("member__device")),
+    "second-database": lambda _: Member.objects.using("archive").get().device,
+    "object-of-cache": lambda _: cache.get("member").device,
+    "select-related": lambda _: [order.member.device for order in Order.objects.select_related("member")],
+    "prefetch-related": lambda _: [order.member.device for order in Order.objects.prefetch_related("member")],
+    "raw-queryset": lambda _: [one.device for one in Member.objects.raw("SELECT id, device FROM members")],
+    "extra": lambda _: [*Member.objects.extra(where=["device > ''"]).values_list("id"), DEVICE],
+    "serializers": lambda _: serializers_of_core.serialize("json", Member.objects.all()),
+}
 
 
-def show_title(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(request.user.device_title)
+def answer(make: Callable[[HttpRequest], object]) -> Answer:
+    """A view that answers with what it makes of a request."""
+    return lambda request: JsonResponse({"made": make(request)})
 
 
 def save_order(_: HttpRequest) -> HttpResponse:
@@ -106,10 +120,6 @@ def save_order(_: HttpRequest) -> HttpResponse:
     order.product = "vpn"
     order.save()
     return HttpResponse("saved")
-
-
-def list_columns(_: HttpRequest) -> HttpResponse:
-    return JsonResponse({"found": list(Member.objects.values_list("device", flat=True))})
 
 
 def export(_: HttpRequest) -> HttpResponse:
@@ -122,22 +132,9 @@ def stream(_: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(member.device for member in Member.objects.iterator())
 
 
-def sort(_: HttpRequest) -> HttpResponse:
-    return JsonResponse({"found": list(Member.objects.order_by("device").values_list("username")), "by": DEVICE})
-
-
 def exist(_: HttpRequest) -> HttpResponse:
     members = Member.objects.filter(pk=OuterRef("member"), device__startswith="X")
     return JsonResponse({"found": list(Order.objects.filter(Exists(members)).values_list("product")), "by": DEVICE})
-
-
-def count(_: HttpRequest) -> HttpResponse:
-    found = Member.objects.values("device").annotate(n=Count("id")).values_list("n", flat=True)
-    return JsonResponse({"found": list(found), "by": DEVICE})
-
-
-def aggregate(_: HttpRequest) -> HttpResponse:
-    return JsonResponse(Order.objects.aggregate(last=Max("member__device")))
 
 
 def subquery(_: HttpRequest) -> HttpResponse:
@@ -163,10 +160,6 @@ def use_driver(_: HttpRequest) -> HttpResponse:
         return JsonResponse({"found": cursor.execute("SELECT device FROM members").fetchall()})
 
 
-def use_second_database(_: HttpRequest) -> HttpResponse:
-    return HttpResponse(Member.objects.using("archive").get().device)
-
-
 async def use_async(_: HttpRequest) -> HttpResponse:
     return HttpResponse((await Member.objects.aget(pk=1)).device)
 
@@ -174,30 +167,6 @@ async def use_async(_: HttpRequest) -> HttpResponse:
 def cache_object(_: HttpRequest) -> HttpResponse:
     cache.set("member", Member.objects.get(pk=1))
     return HttpResponse("kept")
-
-
-def show_cached(_: HttpRequest) -> HttpResponse:
-    return HttpResponse(cache.get("member").device)
-
-
-def select_related(_: HttpRequest) -> HttpResponse:
-    return HttpResponse(order.member.device for order in Order.objects.select_related("member"))
-
-
-def prefetch(_: HttpRequest) -> HttpResponse:
-    return HttpResponse(order.member.device for order in Order.objects.prefetch_related("member"))
-
-
-def run_raw(_: HttpRequest) -> HttpResponse:
-    return HttpResponse(member.device for member in Member.objects.raw("SELECT id, device FROM members"))
-
-
-def use_extra(_: HttpRequest) -> HttpResponse:
-    return JsonResponse({"found": list(Member.objects.extra(where=["device > ''"]).values_list("id")), "by": DEVICE})
-
-
-def serialize(_: HttpRequest) -> HttpResponse:
-    return HttpResponse(serializers_of_core.serialize("json", Member.objects.all()))
 
 
 def show_form(request: HttpRequest) -> HttpResponse:
