@@ -172,7 +172,7 @@ OF_CORE   = $(if $(AFTER_COVERAGE),$(UNTRACED),$(wildcard $(ON_PYDANTIC:%=tests/
 VERSIONED = $(OF_CORE) tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
 LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py \
             tests/adapters/spark/test_perturbed.py tests/adapters/sqlalchemy/test_changed_columns.py tests/governance/ledger/test_killed.py \
-            tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \
+            tests/governance/ledger/test_tampering.py tests/governance/test_requests_at_once.py \
             tests/governance/test_requests_model.py tests/governance/test_retention.py tests/governance/test_forks.py \
             tests/governance/test_propagation.py tests/governance/ledger/test_at_once.py tests/adapters/dbt/test_build.py \
             tests/adapters/dbt/test_perturbed.py tests/adapters/test_row_rules.py tests/adapters/sql/test_mutated.py \

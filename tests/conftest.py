@@ -62,7 +62,6 @@ KINDS = {
     "tests/governance/ledger/test_killed.py": "processes",
     "tests/governance/test_requests_at_once.py": "processes",
     "tests/governance/test_rolling_upgrade.py": "processes",
-    "tests/governance/test_two_processes.py": "processes",
     "tests/integrations/test_fastapi_server.py": "processes",
     "tests/testing/canaries": "faults",
     "tests/testing/effects": "faults",

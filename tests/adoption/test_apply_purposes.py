@@ -16,6 +16,11 @@ guard = pg.Guard(tm.NOTICE, purposes="privacy/purposes.toml")
 """
 
 
+def state(*entries: tuple[str, str]) -> str:
+    """Entry points in `purposes.toml`, each with the number of its purpose in 1.2(1)."""
+    return "\n".join(f'["{entry_point}"]\npurpose = "1.2(1){number}"\n' for entry_point, number in entries)
+
+
 class Project:
     """A project whose commands run in processes of their own."""
 
@@ -127,27 +132,10 @@ mode = "observe"
 purpose = "AnySecurityInformation"
 channel = "email"
 
-["GET /own"]
-purpose = "1.2(1)②"
-
-["GET /one"]
-purpose = "1.2(1)②"
-
-["GET /two"]
-purpose = "1.2(1)②"
-
-["GET /three"]
-purpose = "1.2(1)②"
-
-["GET /four"]
-purpose = "1.2(1)①"
-
-["GET /plain"]
-purpose = "1.2(1)①"
-
-["GET /gone"]
-purpose = "1.2(1)①"
-"""
+""" + state(
+    *(("GET /own", "②"), ("GET /one", "②"), ("GET /two", "②"), ("GET /three", "②"), ("GET /four", "①")),
+    *(("GET /plain", "①"), ("GET /gone", "①")),
+)
 _CALL_FASTAPI = """\
 from fastapi.testclient import TestClient
 
@@ -239,16 +227,7 @@ class Letters(MethodView):
 app.add_url_rule("/letters", view_func=Letters.as_view("letters"))
 Purposes(app, guard)
 """
-_FLASK_PURPOSES = """\
-["* /both"]
-purpose = "1.2(1)②"
-
-["GET /letters"]
-purpose = "1.2(1)①"
-
-["GET /renewals"]
-purpose = "1.2(1)①"
-"""
+_FLASK_PURPOSES = state(("* /both", "②"), ("GET /letters", "①"), ("GET /renewals", "①"))
 _CALL_FLASK = """\
 from shop.web import app
 
@@ -389,22 +368,9 @@ last_scan = "1.1(b)"
 ["shop.models.Contract"]
 product = "1.1(c)"
 """
-_DJANGO_PURPOSES = """\
-["* /names"]
-purpose = "1.2(1)①"
-
-["GET /letters"]
-purpose = "1.2(1)①"
-
-["GET /scans"]
-purpose = "1.2(1)①"
-
-["GET /customers"]
-purpose = "1.2(1)①"
-
-["command mail"]
-purpose = "1.2(1)①"
-"""
+_DJANGO_PURPOSES = state(
+    *(("* /names", "①"), ("GET /letters", "①"), ("GET /scans", "①"), ("GET /customers", "①"), ("command mail", "①"))
+)
 _COMMAND = """\
 from django.core.management.base import BaseCommand
 from shop.models import Customer

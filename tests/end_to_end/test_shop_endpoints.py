@@ -32,9 +32,7 @@ CALLS: list[tuple[str, Any, int, Any]] = [
     ("POST /inquiries", {"lead_id": 1, "text": "?"}, 201, {"id": 4}),
     ("POST /renewals/reminders", {"due_before": "2030-02-01"}, 200, {"customers": 1, "leads": 0, "prospects": 0}),
     (
-        "GET /renewals/customers/{customer_id}",
-        None,
-        200,
+        *("GET /renewals/customers/{customer_id}", None, 200),
         {
             "id": 1,
             "name": "Aiko Mori",
@@ -50,33 +48,25 @@ CALLS: list[tuple[str, Any, int, Any]] = [
     ("POST /newsletters/products", ISSUE, 200, {"customers": 1, "leads": 1, "prospects": 1}),
     ("POST /leads/{lead_id}/warnings?channel=email", ISSUE, 200, {"customers": 0, "leads": 1, "prospects": 0}),
     (
-        "GET /telemetry/crashes?product=Shield&product=Vault",
-        None,
-        200,
+        *("GET /telemetry/crashes?product=Shield&product=Vault", None, 200),
         [{"product": "Shield", "events": 2, "crashes": 1}, {"product": "Vault", "events": 0, "crashes": 0}],
     ),
     ("GET /telemetry/{product}/crashes", None, 200, {"product": "Shield", "events": 2, "crashes": 1}),
     ("GET /telemetry/{product}/figures", None, 409, None),
     ("POST /newsletters/advertisements", {"product": "Shield"}, 409, None),
     (
-        "GET /telemetry/{product}/slow-events?at_least=5",
-        None,
-        200,
+        *("GET /telemetry/{product}/slow-events?at_least=5", None, 200),
         {"product": "Shield", "device": "laptop-a", "kind": "scan", "seconds": 7.5},
     ),
     ("GET /customers/{customer_id}/devices", None, 200, ["laptop-a", "phone-b"]),
     ("GET /visits/traffic", None, 200, [{"page": "/pricing", "visits": 2}]),
     ("GET /visits/of-customers", None, 200, [{"customer": "Aiko Mori", "page": "/pricing"}]),
     (
-        "GET /visits/compared-with-leads",
-        None,
-        200,
+        *("GET /visits/compared-with-leads", None, 200),
         {"pages": [{"page": "/pricing", "visits": 2}], "companies": [{"company": "Sato Ltd", "leads": 1}]},
     ),
     (
-        "GET /support/inquiries",
-        None,
-        200,
+        *("GET /support/inquiries", None, 200),
         [
             {"id": 1, "lead": {"name": "Chie Sato", "email": "chie@example.com", "text": "A trial?"}},
             {"id": 2, "prospect": {"name": "Daichi Abe", "email": "daichi@example.com", "text": "A quote?"}},
@@ -85,9 +75,7 @@ CALLS: list[tuple[str, Any, int, Any]] = [
     ),
     ("POST /support/inquiries/{inquiry_id}/answer", {"text": "Yes."}, 200, {"sent": 1}),
     (
-        "POST /support/customers/{customer_id}/answer",
-        {"text": "Sorry."},
-        200,
+        *("POST /support/customers/{customer_id}/answer", {"text": "Sorry."}, 200),
         {"customers": 1, "leads": 0, "prospects": 0},
     ),
     ("GET /outbox", None, 200, []),
@@ -96,9 +84,7 @@ CALLS: list[tuple[str, Any, int, Any]] = [
     ("GET /privacy/inventory", None, 200, None),
     ("POST /customers/{customer_id}/crashes/hand-over", None, 422, None),  # nobody is on the register yet
     (
-        "POST /privacy/requests",
-        {"kind": "disclosure", "subject": "customer:1"},
-        201,
+        *("POST /privacy/requests", {"kind": "disclosure", "subject": "customer:1"}, 201),
         {"id": 1, "kind": "disclosure", "subject": "customer:1", "purposes": None, "state": "open"},
     ),
     ("POST /privacy/requests/{number}/verify", {"how": "called", "by": "clerk"}, 409, None),
@@ -110,9 +96,7 @@ CALLS: list[tuple[str, Any, int, Any]] = [
     ("PUT /privacy/notice", {"revision": "2025-04-01"}, 200, {"revision": "2025-04-01"}),
     ("GET /privacy/notice/{revision}/changes", None, 200, None),
     (
-        "GET /reports/renewals-due",
-        None,
-        200,
+        *("GET /reports/renewals-due", None, 200),
         [
             {"year": 2030, "month": 1, "product": "Shield", "contracts": 1},
             {"year": 2031, "month": 5, "product": "Vault", "contracts": 1},

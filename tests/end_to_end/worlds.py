@@ -114,9 +114,7 @@ def _work(name: str, purpose: Any, channel: str | None, *requests: tuple[Any, ..
 
 WORK = [
     _work(
-        "renewals",
-        tm.RenewalGuidance,
-        "email",
+        *("renewals", tm.RenewalGuidance, "email"),
         ("POST", "/renewals/reminders", {"due_before": "2031-01-01"}),
         ("GET", "/renewals/customers/1"),
         ("GET", "/reports/renewals-due"),
@@ -124,17 +122,13 @@ WORK = [
     _work("security news", tm.AnySecurityInformation, "email", ("POST", "/newsletters/security", ISSUE)),
     _work("product news", tm.AnyProductGuidance, "email", ("POST", "/newsletters/products", ISSUE)),
     _work(
-        "advertisements",
-        tm.AnyProductGuidance,
-        "email",
+        *("advertisements", tm.AnyProductGuidance, "email"),
         ("POST", "/newsletters/advertisements", {"product": "Shield"}),
         known=frozenset({"reports"}),  # what is made of them here is declared to be personal no more
     ),
     _work("warnings", tm.WebSecurityMail, "email", ("POST", "/leads/1/warnings?channel=email", ISSUE)),
     _work(
-        "telemetry",
-        tm.ProductImprovement,
-        None,
+        *("telemetry", tm.ProductImprovement, None),
         ("GET", "/telemetry/crashes?product=Shield&product=Vault"),
         ("GET", "/telemetry/Shield/crashes"),
         ("GET", "/telemetry/Shield/figures"),
@@ -147,39 +141,29 @@ WORK = [
         reads=("events.parquet",),
     ),
     _work(
-        "support of customers",
-        tm.ProductProvision,
-        "email",
+        *("support of customers", tm.ProductProvision, "email"),
         ("GET", "/customers/1/devices"),
         ("POST", "/support/customers/1/answer", {"text": "Sorry."}),
     ),
     _work(
-        "inquiries",
-        tm.AnyInquiryResponse,
-        "email",
+        *("inquiries", tm.AnyInquiryResponse, "email"),
         ("GET", "/support/inquiries"),
         ("POST", "/support/inquiries/3/answer", {"text": "Yes."}),
         ("POST", "/support/inquiries/5/answer", {"text": "Yes."}),
     ),
     _work("traffic", tm.TrafficAnalysis, None, ("GET", "/visits/traffic")),
     _work(
-        "visits of customers",
-        tm.UsageAnalysis,
-        None,
+        *("visits of customers", tm.UsageAnalysis, None),
         ("GET", "/visits/of-customers"),
         known=frozenset({"names", "visits"}),  # linked, they are of a source of their own
     ),
     _work(
-        "visits beside leads",
-        tm.WebBehaviourAnalysis,
-        None,
+        *("visits beside leads", tm.WebBehaviourAnalysis, None),
         ("GET", "/visits/compared-with-leads"),
         known=frozenset({"visits"}),  # on trial: observed, and not refused
     ),
     _work(
-        "invitations",
-        tm.AnyEventInvitation,
-        "email",
+        *("invitations", tm.AnyEventInvitation, "email"),
         ("PUT", "/reports/contacts"),
         ("POST", "/reports/invitations", ISSUE),
         reads=("contacts.parquet",),

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import logging
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -65,6 +65,13 @@ def settle(*buyers: Buyer) -> None:
 hurried = FastAPI()
 
 
+def endpoint(code: Callable[..., Any]) -> Callable[..., Any]:
+    """Serve code under its own name, for renewals."""
+    path = f"/{code.__name__.replace('_', '-')}"
+    served: Callable[..., Any] = hurried.get(path)(guard.purpose(tm.RenewalGuidance)(code))
+    return served
+
+
 def rows() -> list[Any]:
     """Read around the guard, as somebody in a hurry does."""
     with Session() as session:
@@ -72,20 +79,17 @@ def rows() -> list[Any]:
         return list(session.execute(wanted.join(CustomerRow.events).order_by(CustomerRow.id)))
 
 
-@hurried.get("/in-an-if")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_an_if() -> list[str]:
     return [one.name for one in rows() if one.seconds < 60]
 
 
-@hurried.get("/in-a-sort-key")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_a_sort_key() -> list[str]:
     return [f"customer {one.id}" for one in sorted(rows(), key=lambda one: one.seconds)]
 
 
-@hurried.get("/in-a-log-line")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_a_log_line() -> None:
     for one in rows():
         logger.info("mailing %s, who has %s", one.id, one.device)
@@ -97,39 +101,33 @@ def looked_up(device: str) -> int:
     return 7
 
 
-@hurried.get("/in-a-cache-key")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_a_cache_key() -> list[int]:
     return [looked_up(one.device) for one in rows()]
 
 
-@hurried.get("/in-an-error-message")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_an_error_message() -> None:
     raise HTTPException(409, f"{rows()[0].device} is too slow")
 
 
-@hurried.get("/in-an-exception")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_an_exception() -> None:
     raise LookupError(rows()[0].device)
 
 
-@hurried.get("/in-a-hash")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 async def in_a_hash() -> list[str]:
     return [hashlib.blake2b(one.device.encode(), digest_size=6).hexdigest() for one in rows()]
 
 
-@hurried.get("/through-a-thread")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def through_a_thread() -> list[str]:
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda one: f"{one.name}{one.seconds}", rows()))
 
 
-@hurried.get("/in-an-http-call")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_an_http_call() -> None:
     for one in rows():
         request = urllib.request.Request("http://127.0.0.1:9/", data=one.device.encode())  # no file
@@ -137,33 +135,21 @@ def in_an_http_call() -> None:
             urllib.request.urlopen(request, timeout=1)  # noqa: S310
 
 
-@hurried.get("/in-sql-parameters")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_sql_parameters() -> None:
     mails = [MailRow(activity="a", to=one.email, subject="s", body=f"Is {one.device} slow?") for one in rows()]
     with Session.begin() as session:
         session.add_all(mails)
 
 
-@hurried.get("/in-a-file")
-@guard.purpose(tm.RenewalGuidance)
+@endpoint
 def in_a_file() -> None:
     Path(hurried.state.folder, "call-list.csv").write_text("\n".join(f"{one.id},{one.device}" for one in rows()))
 
 
-LEAKS = {
-    "in-an-if": "seconds",
-    "in-a-sort-key": "seconds",
-    "in-a-log-line": "device",
-    "in-a-cache-key": "device",
-    "in-an-error-message": "device",
-    "in-an-exception": "device",
-    "in-a-hash": "device",
-    "through-a-thread": "seconds",
-    "in-an-http-call": "device",
-    "in-sql-parameters": "device",
-    "in-a-file": "device",
-}
+LEAKS = dict.fromkeys(("in-an-if", "in-a-sort-key", "through-a-thread"), "seconds")
+LEAKS |= dict.fromkeys(("in-a-log-line", "in-a-cache-key", "in-an-error-message", "in-an-exception"), "device")
+LEAKS |= dict.fromkeys(("in-a-hash", "in-an-http-call", "in-sql-parameters", "in-a-file"), "device")
 
 
 @pytest.fixture(scope="module")
