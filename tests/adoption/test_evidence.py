@@ -20,6 +20,7 @@ from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceKey, Evid
 from purposeguard.errors import EvidenceError
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import EntryPoint
+from tests.support import in_threads
 
 NOTICE = f"trendmicro-jp@{tm.NOTICE.revision}"
 
@@ -163,11 +164,7 @@ def test_counts_of_several_processes_and_threads_merge(store: EvidenceFile, evid
         for _ in range(1000):
             guard.check(tm.Registration, tm.RenewalGuidance)
 
-    threads = [threading.Thread(target=count) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([count] * 4)
     assert [child.wait() for child in children] == [0, 0]
     evidence._store = EvidenceFile(store.path)
     assert evidence.flush()

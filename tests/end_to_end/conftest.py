@@ -25,14 +25,8 @@ PROSPECT = {"name": "Daichi Abe", "email": "daichi@example.com", "position": "he
 EVENT = {"customer_id": 1, "product": "Shield", "device": "laptop-a", "kind": "scan", "seconds": 7.5}
 VISIT = {"cookie": "c-1", "ip": "192.0.2.7", "browser": "Firefox", "page": "/pricing"}
 
-LABORATORY = {
-    "name": "Crash Laboratory",
-    "kind": "overseas-affiliate",
-    "country": "TW",
-    "contract": "legal/2024-31",
-    "since": "2024-04-01",
-    "supervised_on": "2024-05-20",
-}
+LABORATORY = {"name": "Crash Laboratory", "kind": "overseas-affiliate", "country": "TW", "contract": "legal/2024-31"}
+LABORATORY |= {"since": "2024-04-01", "supervised_on": "2024-05-20"}
 
 PEOPLE: list[tuple[str, object]] = [
     ("/customers", CUSTOMER),
@@ -55,6 +49,13 @@ MORE: list[tuple[str, object]] = [
 ]
 
 
+def settings_in(folder: Path, **more: Any) -> Settings:
+    """A shop all of whose files are in a folder."""
+    names = {"database_url": "shop.db", "governance_url": "privacy.db"}
+    urls: dict[str, Any] = {name: f"sqlite:///{folder / file}" for name, file in names.items()}
+    return Settings(**urls, reports_folder=folder / "reports", **more)
+
+
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Databases as the shop leaves them: `empty.db`, `people.db`, `five.db`, and `privacy.db`, in which nothing is.
@@ -62,11 +63,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Each is made once by asking the shop, and copied for each test.
     """
     folder = tmp_path_factory.mktemp("kept")
-    made = Settings(
-        database_url=f"sqlite:///{folder / 'shop.db'}",
-        governance_url=f"sqlite:///{folder / 'privacy.db'}",
-        reports_folder=folder / "reports",
-    )
+    made = settings_in(folder)
     for name, bodies in (("empty", []), ("people", PEOPLE), ("five", MORE)):
         with TestClient(create_app(made)) as shop:
             for path, body in bodies:
@@ -89,12 +86,7 @@ def stock(settings: Settings, kept: Path, name: str) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, FastAPI]:
     """One application for all tests: it is started anew in each, over databases of that test's own."""
     folder = tmp_path_factory.mktemp("shop")
-    settings = Settings(
-        database_url=f"sqlite:///{folder / 'shop.db'}",
-        governance_url=f"sqlite:///{folder / 'privacy.db'}",
-        reports_folder=folder / "reports",
-        mistakes=True,
-    )
+    settings = settings_in(folder, mistakes=True)
     return settings, create_app(settings)
 
 

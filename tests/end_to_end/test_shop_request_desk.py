@@ -15,9 +15,8 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from examples.shop.app import create_app
-from examples.shop.settings import Settings
 from tests.browsing import findings, printed
-from tests.end_to_end.conftest import CUSTOMER
+from tests.end_to_end.conftest import CUSTOMER, settings_in
 
 TOKEN = "of-the-tests-alone"  # noqa: S105  # it protects nothing
 LETTER = "a letter of the third of May"
@@ -49,13 +48,7 @@ def served(app: Any) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
-    settings = Settings(
-        database_url=f"sqlite:///{folder / 'shop.db'}",
-        governance_url=f"sqlite:///{folder / 'privacy.db'}",
-        reports_folder=folder / "reports",
-        desk_token=TOKEN,
-        desk_secret="x" * 32,
-    )
+    settings = settings_in(folder, desk_token=TOKEN, desk_secret="x" * 32)
     with served(create_app(settings)) as url, httpx2.Client(base_url=url, timeout=120) as client:
         assert client.post("/customers", json=CUSTOMER).status_code == 201
         yield Shop(url, client)

@@ -22,9 +22,9 @@ from pydantic import BaseModel, EmailStr, Field, StringConstraints
 from examples.shop import database as db
 from examples.shop import repository
 from examples.shop.app import create_app
-from examples.shop.settings import Settings
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import arranging
+from tests.end_to_end.conftest import LABORATORY, settings_in
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=12, pattern=r"^[A-Za-z]+$")]
 Product = Literal["Shield", "Vault"]
@@ -174,15 +174,8 @@ WORK = [
 @contextmanager
 def opened(folder: Path) -> Iterator[TestClient]:
     """The shop, with a laboratory on its register."""
-    settings = Settings(
-        database_url=f"sqlite:///{folder / 'shop.db'}",
-        governance_url=f"sqlite:///{folder / 'privacy.db'}",
-        reports_folder=folder / "reports",
-    )
-    laboratory = {"name": "Lab", "kind": "overseas-affiliate", "country": "TW", "contract": "legal/2024-31"}
-    laboratory |= {"since": "2024-04-01", "supervised_on": "2024-05-20"}
-    with TestClient(create_app(settings)) as shop:
-        assert shop.put("/privacy/recipients/crash-lab", json=laboratory).status_code == 200
+    with TestClient(create_app(settings_in(folder))) as shop:
+        assert shop.put("/privacy/recipients/crash-lab", json=LABORATORY).status_code == 200
         yield shop
 
 

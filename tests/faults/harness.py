@@ -26,27 +26,11 @@ from tests.faults.sighting import Seen, Sighting
 from tests.faults.suites import PARTS
 
 WARM: Final = (
-    "duckdb",
-    "fastapi.testclient",
-    "httpx2",
-    "hypothesis.extra",
-    "hypothesis.stateful",
-    "mypy.main",
-    "pyarrow.parquet",
-    "purposeguard.adapters.arrow",
-    "purposeguard.adapters.duckdb",
-    "purposeguard.adapters.frames",
-    "purposeguard.adapters.sqlalchemy",
-    "purposeguard.governance",
-    "purposeguard.notices.trendmicro_jp",
-    "purposeguard.testing.stateful",
-    "purposeguard.cli.diff",
-    "purposeguard.cli.application",
-    "purposeguard.cli.revision_effects",
-    "sqlalchemy.orm",
-    "uvicorn",
-    "tests.faults.reading",
-    "tests.faults.running",
+    *("duckdb", "fastapi.testclient", "httpx2", "hypothesis.extra", "hypothesis.stateful", "mypy.main"),
+    *("pyarrow.parquet", "sqlalchemy.orm", "uvicorn", "tests.faults.reading", "tests.faults.running"),
+    *(f"purposeguard.adapters.{name}" for name in ("arrow", "duckdb", "frames", "sqlalchemy")),
+    *(f"purposeguard.cli.{name}" for name in ("diff", "application", "revision_effects")),
+    *(f"purposeguard.{name}" for name in ("governance", "notices.trendmicro_jp", "testing.stateful")),
 )
 
 PATIENCE = 600.0

@@ -35,6 +35,18 @@ class Sealed(pg.PersonalModel):
     device: pg.Personal[str, tm.ProductData]
 
 
+Code = Callable[[Customer], object]
+
+
+def returning(make: Code) -> Code:
+    """Code that returns what it makes of a customer, for an expression, which has no annotations."""
+
+    def code(customer: Customer) -> object:
+        return make(customer)
+
+    return code
+
+
 # Quick: what explains a failure is hypothesis' own, and traces every line to do so.
 quickly = settings(
     max_examples=20,

@@ -25,7 +25,16 @@ import pytest
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.failures import Interference, Nondeterministic
 from purposeguard.testing.interference import noninterference
-from tests.testing.noninterference.proving import Customer, at_once, failure_of, guard, leak_of, quickly
+from tests.testing.noninterference.proving import (
+    Code,
+    Customer,
+    at_once,
+    failure_of,
+    guard,
+    leak_of,
+    quickly,
+    returning,
+)
 
 logger = logging.getLogger("shop.chance")
 counter = itertools.count()
@@ -35,18 +44,6 @@ seen: list[object] = []
 class Plain:
     def __init__(self, name: str) -> None:
         self.name = name
-
-
-def a_random_number(customer: Customer) -> Any:
-    return random.random(), random.Random().random(), secrets.token_hex(), os.urandom(4)
-
-
-def uuids(customer: Customer) -> Any:
-    return uuid.uuid4(), uuid.uuid1()
-
-
-def the_time_in_a_result(customer: Customer) -> Any:
-    return datetime.datetime.now(), time.time(), datetime.datetime.now(datetime.UTC).isoformat()
 
 
 def the_time_in_a_log(customer: Customer) -> None:
@@ -65,10 +62,6 @@ def how_long_it_took(customer: Customer) -> float:
 def addresses_of_objects(customer: Customer) -> str:
     logger.info("made %r", Plain(customer.name))
     return repr(object())
-
-
-def a_set(customer: Customer) -> set[str]:
-    return {f"{customer.name}{number}" for number in range(10)}
 
 
 def temporary_files(customer: Customer) -> None:
@@ -98,31 +91,27 @@ async def tasks_as_they_like(customer: Customer) -> None:
 chance = secrets.SystemRandom()
 entropy = os.urandom  # as it is, whatever is pinned
 
-PASSING = [
-    *(a_random_number, uuids, the_time_in_a_result, the_time_in_a_log, how_long_it_took, addresses_of_objects, a_set),
-    *(temporary_files, threads_as_they_like, tasks_as_they_like),
+PASSING: dict[str, Code] = {
+    "a random number": lambda _: (random.random(), random.Random().random(), secrets.token_hex(), os.urandom(4)),
+    "uuids": lambda _: (uuid.uuid4(), uuid.uuid1()),
+    "the time in a result": lambda _: (
+        datetime.datetime.now(),
+        time.time(),
+        datetime.datetime.now(datetime.UTC).isoformat(),
+    ),
+    "a set": lambda one: {f"{one.name}{number}" for number in range(10)},
+}
+LONGER = [
+    *(the_time_in_a_log, how_long_it_took, addresses_of_objects, temporary_files, threads_as_they_like),
+    tasks_as_they_like,
 ]
 
 
-@pytest.mark.parametrize("code", PASSING, ids=lambda code: code.__name__)
+@pytest.mark.parametrize(
+    "code", [*map(returning, PASSING.values()), *LONGER], ids=[*PASSING, *(code.__name__ for code in LONGER)]
+)
 def test_what_can_be_held_still_passes(code):
     quickly(noninterference(guard, tm.RenewalGuidance)(code))()
-
-
-def a_coin(customer: Customer) -> bool:
-    return entropy(1)[0] % 2 == 0
-
-
-def a_rare_coin(customer: Customer) -> bool:
-    return entropy(1)[0] % 50 == 0
-
-
-def a_counter(customer: Customer) -> None:
-    logger.info("request %d", next(counter))
-
-
-def ids_of_objects(customer: Customer) -> int:
-    return id(Plain(customer.name))
 
 
 def a_set_of_objects(customer: Customer) -> list[str]:
@@ -144,11 +133,18 @@ def what_grows(customer: Customer) -> int:
     return len(seen)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [a_coin, a_rare_coin, a_counter, ids_of_objects, a_set_of_objects, which_thread_comes_first, what_grows],
-    ids=lambda code: code.__name__,
-)
+CHANCE: dict[str, Code] = {
+    "a coin": lambda _: entropy(1)[0] % 2 == 0,
+    "a rare coin": lambda _: entropy(1)[0] % 50 == 0,
+    "a counter": lambda _: logger.info("request %d", next(counter)),
+    "ids of objects": lambda one: id(Plain(one.name)),
+    "a set of objects": a_set_of_objects,
+    "which thread comes first": which_thread_comes_first,
+    "what grows": what_grows,
+}
+
+
+@pytest.mark.parametrize("code", [*map(returning, CHANCE.values())], ids=CHANCE)
 def test_all_else_is_reported_and_never_called_a_leak(code):
     error = come_to(noninterference(guard, tm.RenewalGuidance)(code))
     # Where chance would have it that no two runs differ, it passes.

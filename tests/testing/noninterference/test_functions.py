@@ -15,7 +15,6 @@ import sqlite3
 import threading
 import time
 import types
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, NamedTuple
 
@@ -32,6 +31,7 @@ from purposeguard.testing import strategies
 from purposeguard.testing.failures import Interference, NothingToProve
 from purposeguard.testing.interference import noninterference
 from tests.testing.noninterference.proving import (
+    Code,
     Customer,
     Sealed,
     Visitor,
@@ -40,6 +40,7 @@ from tests.testing.noninterference.proving import (
     guard,
     leak_of,
     quickly,
+    returning,
     told,
 )
 
@@ -117,7 +118,7 @@ def by_what_it_keeps(customer: Customer) -> None:
         logger.info("looking up")
 
 
-LEAKS: dict[str, tuple[Callable[[Customer], object], str]] = {
+LEAKS: dict[str, tuple[Code, str]] = {
     "in an if": (in_an_if, "age"),
     "in a log line": (in_a_log_line, "device"),
     "in what a log record bears": (lambda one: logger.debug("mailing", extra={"device": one.device}), "device"),
@@ -142,12 +143,8 @@ LEAKS: dict[str, tuple[Callable[[Customer], object], str]] = {
 def test_each_leak_is_found_and_named(way):
     connection()  # open before anything is watched
     leak, field = LEAKS[way]
-
-    def body(customer: Customer) -> object:
-        return leak(customer)
-
     prove = noninterference(guard, tm.RenewalGuidance, raises=(LookupError, ValueError))
-    leak_of(prove(body), f"customer.{field}")
+    leak_of(prove(returning(leak)), f"customer.{field}")
 
 
 def test_what_a_list_is_sorted_by_is_named():

@@ -23,12 +23,12 @@ from examples.shop import repository
 from examples.shop.app import create_app
 from examples.shop.database import ContractRow, CustomerRow, EventRow, MailRow, Session
 from examples.shop.privacy import guard
-from examples.shop.settings import Settings
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.canary import canaries
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Leaked
 from purposeguard.testing.interference import noninterference
+from tests.end_to_end.conftest import settings_in
 from tests.testing.noninterference.proving import at_once, failure_of, leak_of
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20)]
@@ -155,13 +155,7 @@ LEAKS |= dict.fromkeys(("in-a-hash", "in-an-http-call", "in-sql-parameters", "in
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("shop")
-    app = create_app(
-        Settings(
-            database_url=f"sqlite:///{folder / 'shop.db'}",
-            governance_url=f"sqlite:///{folder / 'privacy.db'}",
-            reports_folder=folder / "reports",
-        )
-    )
+    app = create_app(settings_in(folder))
     hurried.state.folder = folder
     app.mount("/hurried", hurried)
     with TestClient(app) as client:

@@ -8,7 +8,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pydantic import BaseModel, PrivateAttr
 
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.interference import noninterference
-from tests.testing.noninterference.proving import Customer, at_once, guard, leak_of
+from tests.testing.noninterference.proving import Code, Customer, at_once, guard, leak_of, returning
 
 logger = logging.getLogger("shop.out")
 pool = ThreadPoolExecutor(1)
@@ -130,7 +130,7 @@ WAYS = [
     *(a_stream_that_has_not_begun, a_closure, what_a_text_bears, what_is_private_to_a_model, an_order_of_headers),
     *(one_cookie_of_two, an_argument, a_thread_that_goes_on, a_pool_that_goes_on, a_task_that_goes_on),
 ]
-RESULTS: dict[str, Callable[[Customer], object]] = {
+RESULTS: dict[str, Code] = {
     "an iterator": lambda one: [map(str, [one.device])],
     "a bound method": lambda one: one.device.upper,
     "a file in memory": lambda one: (io.BytesIO(one.device.encode()), io.StringIO("same")),
@@ -138,13 +138,6 @@ RESULTS: dict[str, Callable[[Customer], object]] = {
     "an order of keys": lambda one: {"a": 1, "b": 2} if one.device == "" else {"b": 2, "a": 1},
     "the end of a long list": lambda one: ["same"] * 6000 + [one.device],
 }
-
-
-def returning(make: Callable[[Customer], object]) -> Callable[[Customer], object]:
-    def code(customer: Customer) -> object:
-        return make(customer)
-
-    return code
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import _report, watching
 from purposeguard.testing._report import Collector, CoverageReport, Records
+from tests.support import in_threads
 
 pytestmark = pytest.mark.usefixtures("remembers")
 
@@ -146,11 +146,7 @@ def test_threads_lose_no_count(collector: Collector) -> None:
         for _ in range(200):
             guard.allows("1.1a", "1.2(1)①")
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([work] * 4)
     assert CoverageReport(collector.finish([guard])).cells[NOTICE, "1.1(a)", "1.2(1)①", True] == 800
 
 
