@@ -292,12 +292,7 @@ INSTALLED_APPS = ["purposeguard.adapters.django", "purposeguard.integrations.dja
 MIDDLEWARE = ["purposeguard.integrations.django.PurposeMiddleware"]
 PURPOSEGUARD_GUARD = "shop.privacy.guard"
 """
-_DJANGO_PRIVACY = """\
-import purposeguard as pg
-from purposeguard.notices import trendmicro_jp as tm
-
-guard = pg.Guard(tm.NOTICE, tags="privacy/tags.toml", purposes="privacy/purposes.toml")
-"""
+_DJANGO_PRIVACY = _PRIVACY.replace("purposes=", 'tags="privacy/tags.toml", purposes=')
 _MODELS = """\
 from django.db import models
 

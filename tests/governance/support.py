@@ -130,10 +130,16 @@ class LedgerElsewhere:
 
 
 class Rows:
-    """Some data of an application that erases: key → the day from which it is counted."""
+    """Some data of an application that erases: key → the day from which it is counted.
 
-    def __init__(self, rows: Mapping[Any, datetime.date] | Iterable[tuple[Any, datetime.date]]) -> None:
+    Functions take the place of its methods, for an application that does them wrong.
+    """
+
+    def __init__(
+        self, rows: Mapping[Any, datetime.date] | Iterable[tuple[Any, datetime.date]], **instead: Callable[[Any], Any]
+    ) -> None:
         self.rows = dict(rows)
+        vars(self).update(instead)
         self.asked: list[datetime.date] = []
         self.batches: list[tuple[Any, ...]] = []
 
@@ -145,6 +151,15 @@ class Rows:
         self.batches.append(tuple(keys))
         for key in keys:
             self.rows.pop(key, None)
+
+
+def raising(error: Exception) -> Callable[[Any], Any]:
+    """A function that fails."""
+
+    def fail(_: Any) -> Any:
+        raise error
+
+    return fail
 
 
 def entries(governance: Governance, *kinds: str) -> list[Any]:

@@ -24,7 +24,7 @@ from purposeguard.governance.retention import RetentionJob, RetentionOutcome, pa
 from purposeguard.governance.store import Store
 from purposeguard.notice.retention import Periods
 from purposeguard.runtime.clock import Clock
-from tests.governance.support import Entries, Rows
+from tests.governance.support import Entries, Rows, raising
 from tests.support import in_threads
 from tests.unit.command_line import ROOT
 from tests.unit.samples import tables
@@ -168,12 +168,8 @@ def test_the_period_of_law_ends_no_other_use(store, bases):
 
 
 def test_an_eraser_that_cannot_say_what_is_due_is_told(store):
-    class Broken(Rows):
-        def due(self, before):
-            raise RuntimeError("hanako@example.jp")
-
-    rows = Rows({1: date.min})
-    plan = swept(store, (Broken({}), "1(a)"), (rows, "1(a)")).plan()
+    broken, rows = Rows({}, due=raising(RuntimeError("hanako@example.jp"))), Rows({1: date.min})
+    plan = swept(store, (broken, "1(a)"), (rows, "1(a)")).plan()
     assert "failed with RuntimeError in line" in plan.parts[0].problem
     assert "hanako" not in plan.parts[0].problem
     assert plan.parts[1].count == 1
@@ -244,31 +240,20 @@ def test_keys_of_all_kinds_come_back_as_they_were(store):
 
 
 def test_what_cannot_be_a_key_is_told(store):
-    class Odd(Rows):
-        def due(self, before):
-            return [1, 2.5]
-
-    rows = Odd({})
+    rows = Rows({}, due=lambda _: [1, 2.5])
     (one,) = swept(store, (rows, "1(a)")).run(max_share=1).parts
     assert one.problem == "`due` gives keys, which are int, text or UUID, and gave a float"
     assert not rows.batches
 
 
 def test_a_key_twice_is_one(store):
-    class Twice(Rows):
-        def due(self, before):
-            return [*super().due(before), *super().due(before)]
-
-    rows = Twice({1: date.min, 2: date.min})
+    kept = Rows({1: date.min, 2: date.min})
+    rows = Rows({}, due=lambda before: kept.due(before) * 2, erase=kept.erase)
     assert done(swept(store, (rows, "1(a)")).run(max_share=1)) == {"e0": 2}
 
 
 def test_what_is_still_due_afterwards_is_told(store):
-    class Idle(Rows):
-        def erase(self, keys):
-            pass
-
-    outcome = swept(store, (Idle({1: date.min}), "1(a)")).run(max_share=1)
+    outcome = swept(store, (Rows({1: date.min}, erase=lambda _: None), "1(a)")).run(max_share=1)
     assert outcome.parts[0].left
     assert outcome.ended
     assert not outcome.good
@@ -317,11 +302,7 @@ def test_two_that_begin_at_once_are_one_sweep(store_url):
 
 
 def test_an_eraser_that_is_gone_while_its_batch_was_under_way_is_told(store):
-    class Failing(Rows):
-        def erase(self, keys):
-            raise OSError
-
-    swept(store, (Failing({1: date.min}), "1(a)", {"name": "old"})).run(max_share=1)
+    swept(store, (Rows({1: date.min}, erase=raising(OSError())), "1(a)", {"name": "old"})).run(max_share=1)
     sweep = swept(store, (Rows({}), "1(a)", {"name": "new"}))
     assert "no eraser of this name" in sweep.plan().parts[1].problem
     outcome = sweep.run(max_share=1)

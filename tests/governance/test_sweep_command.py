@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from purposeguard.cli.people import run_sweep
-from tests.governance.support import Rows
+from tests.governance.support import Rows, raising
 from tests.unit.command_line import run
 
 APPLICATION = """
@@ -144,11 +144,7 @@ def test_what_cannot_say_what_is_due_is_said(application):
     data(application)
     module = sys.modules["cleaning"]
 
-    class Broken(Rows):
-        def due(self, before):
-            raise OSError
-
-    module.governance.eraser("1(b)", name="usage")(Broken({}))
+    module.governance.eraser("1(b)", name="usage")(Rows({}, due=raising(OSError())))
     result = run("sweep", application, columns=120)
     assert result.exit_code == 1
     assert "finding: eraser usage: `usage.due` failed with OSError" in result.stderr
@@ -158,11 +154,8 @@ def test_what_is_left_is_said(application):
     data(application)
     module = sys.modules["cleaning"]
 
-    class Idle(Rows):
-        def erase(self, keys):
-            pass
-
-    module.governance.eraser("1(b)", name="usage")(Idle({1: module.days_ago(9)}))
+    idle = Rows({1: module.days_ago(9)}, erase=lambda _: None)
+    module.governance.eraser("1(b)", name="usage")(idle)
     result = run("sweep", application, "--apply", "--max-share", 1, columns=120)
     assert result.exit_code == 1
     assert "something is left" in result.stdout

@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 
-SERVICE = """
+MODELS = """
 from typing import Annotated
 
 from pydantic import BaseModel
@@ -30,7 +30,8 @@ class Customer(BaseModel):
 
 class Device(BaseModel):
     serial: Annotated[str, tm.ProductData]
-
+"""
+SERVICE = f"""{MODELS}
 @guard.access
 def customer(key: int) -> Customer:
     return Customer(email="aiko@example.com", renews="2030-01-20")

@@ -9,26 +9,9 @@ from typing import Any
 import pytest
 
 from _purposeguard_pytest import pytest_configure
-from tests.testing.plugin.runs import Run, run, write
+from tests.testing.plugin.runs import MODELS, Run, run, write
 
-SERVICE = """
-from typing import Annotated
-
-from pydantic import BaseModel
-
-import purposeguard as pg
-from purposeguard.notices import trendmicro_jp as tm
-
-guard = pg.Guard(tm.NOTICE)
-loaded = 0
-
-class Customer(BaseModel):
-    email: Annotated[str, tm.Registration]
-    renews: Annotated[str, tm.Contract]
-
-class Device(BaseModel):
-    serial: Annotated[str, tm.ProductData]
-
+SERVICE = f"""{MODELS}
 @guard.cached()
 @guard.access
 def customer(key: int) -> Customer:
@@ -59,7 +42,7 @@ def advertise(key: int) -> list[str]:
     return sorted(shown)
 
 def offer(key: int) -> str:
-    return "both" if guard.allows({"1.1a", "1.1b"}, tm.RenewalGuidance) else "one"
+    return "both" if guard.allows({{"1.1a", "1.1b"}}, tm.RenewalGuidance) else "one"
 
 def spread(key: int) -> bool:
     return guard.allows(tm.WebContact, tm.AnyProductGuidance)
