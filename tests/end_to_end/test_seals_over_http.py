@@ -133,7 +133,6 @@ def details(response: Any) -> list[dict[str, Any]]:
     return lines
 
 
-# --- in
 def test_bodies_are_validated_and_sealed(client: TestClient) -> None:
     answer = client.post("/customers", json={"number": 8, "eMail": "b@example.com"})
     assert answer.status_code == 201
@@ -213,7 +212,6 @@ def test_a_handler_can_leave_the_inputs_out() -> None:
     assert line == {"type": "missing", "loc": ["body", "number"], "msg": "Field required"}
 
 
-# --- out
 def test_what_is_dumped_in_its_purpose_is_answered(client: TestClient) -> None:
     assert client.get("/renewal/7").json() == {
         "number": 7,
@@ -250,7 +248,6 @@ def test_a_purpose_for_the_whole_of_an_asynchronous_request_reaches_the_answer(c
     assert answer.json()["eMail"] == "a@example.com"
 
 
-# --- the schema
 def test_the_openapi_document_is_that_of_plain_fields_with_the_clauses(client: TestClient) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     of = schemas["Customer"]["properties"]

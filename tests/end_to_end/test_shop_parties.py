@@ -118,7 +118,6 @@ def test_a_recipient_is_described_as_clauses_4_to_6_ask(people, laboratory):
     assert people.put("/privacy/recipients/crash-lab", json=tomorrow).status_code == 422
 
 
-# --- revisions
 NARROWER = {"revision": "2025-04-01"}
 PUBLISHED = {"revision": "2024-04-01"}
 

@@ -188,7 +188,6 @@ def test_an_agent_needs_an_authority(people):
     assert people.post("/privacy/requests/2/verify", json=verify).status_code == 200
 
 
-# --- reports
 def report(people, subject="customer:1", query="", **options):
     response = people.get(f"/privacy/subjects/{subject}/disclosure?by=clerk{query}", **options)
     assert response.status_code == 200, response.text
@@ -271,7 +270,6 @@ def test_a_request_for_disclosure_is_answered_with_the_report(people, ask):
     assert held(answer["report"])["lead"] == ["2.1(a)", "2.1(b)", "2.1(c)"]
 
 
-# --- warrants
 def test_a_warrant_opens_what_its_person_stopped(people, ask):
     ask(STOP, "customer:1")
     opened = people.post("/privacy/warrants", json={"customer_id": 1, "number": "1/2025", "approver": "legal"}).json()

@@ -44,7 +44,6 @@ def exported(people):
     return people
 
 
-# ---- the guarded engine ----------------------------------------------------------------------------------------------
 def read(statement):
     with Reading() as session:
         return session.execute(statement).all()
@@ -113,7 +112,6 @@ def test_figures_are_made_under_the_next_revision_too(people):
     assert people.put("/reports/contacts").json()["rows"] == 3
 
 
-# ---- the list for a campaign -----------------------------------------------------------------------------------------
 def test_the_list_bears_its_tags_and_what_each_row_is_of(exported, settings):
     table = pq.read_table(settings.reports_folder / files.CONTACTS)
     assert arrow.columns_of(table, tm.NOTICE) == columns_of(tm.NOTICE, files.Contacts)
@@ -156,7 +154,6 @@ def test_a_list_of_nobody_is_one(people, ask, mailer):
     assert people.put("/reports/warehouse").json() == []
 
 
-# ---- the warehouse ---------------------------------------------------------------------------------------------------
 def test_the_warehouse_is_filled_anew_each_time(exported):
     for _ in range(2):
         filled = exported.put("/reports/warehouse")

@@ -95,8 +95,6 @@ class ShopMachine(PurposeMachine):
         super().teardown()
         self.ending.close()
 
-    # ---- what people ask for, and the office does
-
     def asked(self, kind: str, subject: object, purposes: list[str] | None = None) -> None:
         number = rights.receive(NewRequest(kind=kind, subject=str(subject), purposes=purposes)).id
         rights.verify(number, how="called back", by="clerk")
@@ -121,8 +119,6 @@ class ShopMachine(PurposeMachine):
 
     def revised(self, history: pg.History) -> None:
         revisions.put_in_force(self.notice.revision)
-
-    # ---- what the shop does
 
     def may(self, sources: Any, purpose: Any, **about: Any) -> bool:
         """The shop names terms of the published revision, whichever is in force."""

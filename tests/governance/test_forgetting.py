@@ -299,7 +299,6 @@ def test_another_process_learns_of_it(house: House) -> None:
             assert cache.preferences(TARO).all_suspended
 
 
-# ---- interrupted ----------------------------------------------------------------------------------------------------
 def test_a_crash_before_the_keys_are_gone_is_made_good_by_who_opens_the_store_next(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,7 +379,6 @@ def test_it_may_be_killed_at_any_statement(house: House) -> None:
     assert not any(in_clear(url) for url in filter(None, house))
 
 
-# ---- where the keys lie ---------------------------------------------------------------------------------------------
 def test_keys_that_lie_apart_are_needed(empty_url: str, apart_url: str, store_url: str) -> None:
     Store.open(empty_url, keys=apart_url).close()
     with pytest.raises(StoreUnavailable, match=r"keeps its keys apart.*help: name where"):
@@ -510,7 +508,6 @@ def test_a_move_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: p
         assert all(subjects.preferences(person).all_suspended for person in (TARO, HANAKO))
 
 
-# ---- retention ------------------------------------------------------------------------------------------------------
 def test_the_retention_job_forgets_whose_last_data_it_erases(house: House) -> None:
     with house.governance() as governance:
         customers = Rows(dict.fromkeys((TARO, HANAKO, "7"), datetime.date.min))
@@ -552,7 +549,6 @@ def test_a_run_that_ended_between_erasing_and_forgetting_is_resumed(
     assert not any(in_clear(url) for url in filter(None, house))
 
 
-# ---- stores from before ---------------------------------------------------------------------------------------------
 FORMER = b"k" * 32
 
 

@@ -48,7 +48,6 @@ class Customer(BaseModel):
     device: pg.Personal[str, tm.ProductData]
 
 
-# ---- Asked by a guard ---------------------------------------------------------------------------------------------
 def test_what_is_asked_for_without_a_desk(store: Store) -> None:
     with opened(store) as governance:
         made = governance.restrict(7, kind="stop-of-provision")
@@ -132,7 +131,6 @@ def test_a_ledger_that_knows_only_of_uses_will_do_and_so_will_none(store: Store)
             assert not isinstance(ledger, Uses) or ledger.told == ["allowed"]
 
 
-# ---- The notice in force ------------------------------------------------------------------------------------------
 def revised() -> pg.Notice:
     tables = copy.deepcopy(NOTICE.dump())
     tables["revision"] = "2026-05-01"
@@ -176,7 +174,6 @@ def test_without_a_guard_the_notice_is_set(store: Store) -> None:
         opened(store, notice="trendmicro-jp")
 
 
-# ---- What is held -------------------------------------------------------------------------------------------------
 def test_a_report_is_made_under_an_exception_that_is_on_record(store: Store) -> None:
     with opened(store) as governance:
         guard = guarded(governance)
@@ -293,7 +290,6 @@ def test_holdings_of_a_realm_are_asked_for_its_ids(store: Store) -> None:
     assert asked == ["7"]
 
 
-# ---- Opening and closing ------------------------------------------------------------------------------------------
 def test_what_it_opened_it_closes_and_what_it_was_given_stays(store_url: str, store: Store) -> None:
     with opened(store):
         pass

@@ -30,7 +30,6 @@ FAMILY = ("Advice", "Games")
 KEPT = {"A": ("ended", 30), "B": ("collected", 100)}
 
 
-# ---- the model --------------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Datum:
     subject: int
@@ -75,7 +74,6 @@ def serves(datum: Datum, source: str, purpose: str, said: list[Said], now: int, 
     return (basis == "law" or not over) and (basis != "consent" or bool(agreed))
 
 
-# ---- the notice -------------------------------------------------------------------------------------------------
 def titled(text: str) -> dict[str, str]:
     return {"en": text, "ja": text}
 
@@ -122,7 +120,6 @@ def revision(number: int) -> pg.Notice:
 
 REVISIONS = [revision(number) for number in range(3)]
 
-# ---- what happens -----------------------------------------------------------------------------------------------
 people = st.sampled_from([1, 2])
 purposes = st.sampled_from(sorted(GRANTS))
 

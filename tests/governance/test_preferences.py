@@ -70,7 +70,6 @@ def until(condition: Callable[[], bool]) -> None:
         real.sleep(0.002)
 
 
-# ---- what is kept -----------------------------------------------------------------------------------------------
 def test_a_check_asks_the_store_once_and_by_index(store: Store, subjects: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER)
     subjects.restrict(7)
@@ -186,7 +185,6 @@ def test_standings_need_room_and_time(subjects: Subjects, parts: dict[str, Any])
         PreferenceCache(subjects, **parts)
 
 
-# ---- changes in this process ------------------------------------------------------------------------------------
 def test_a_change_is_in_force_when_the_method_that_made_it_returns(subjects: Subjects, make: Make) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
     assert cache.preferences("7") is CLEAR
@@ -323,7 +321,6 @@ def test_no_thread_sees_what_was_before_a_change_that_it_made(subjects: Subjects
     assert seen == [True] * 90
 
 
-# ---- changes elsewhere ------------------------------------------------------------------------------------------
 @pytest.fixture
 def elsewhere(store_url: str) -> Iterator[Subjects]:
     """Another store on the same database, as another process has it."""
@@ -419,7 +416,6 @@ def test_where_no_thread_can_be_started_checks_look_themselves(
     until(lambda: cache.preferences("7").all_suspended)
 
 
-# ---- outages ----------------------------------------------------------------------------------------------------
 def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recovers(
     store: Store, subjects: Subjects, make: Make, request: pytest.FixtureRequest
 ) -> None:
@@ -527,7 +523,6 @@ def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databas
             until(lambda: known(cache, "7") and cache.preferences("7").all_suspended)
 
 
-# ---- ends -------------------------------------------------------------------------------------------------------
 def test_what_was_closed_refuses_and_its_thread_has_ended(make: Make) -> None:
     cache = make()
     cache.preferences("7")

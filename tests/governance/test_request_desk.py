@@ -68,7 +68,6 @@ def did(office: Desk, number: int) -> list[str]:
     return [step.did for step in office.requests.steps(number)]
 
 
-# ---- From receipt to answer ---------------------------------------------------------------------------------------
 def test_a_clerk_takes_a_request_from_receipt_to_answer(office: Desk) -> None:
     browser = office.browser("Aiko Mori")
     form = browser.get("/new")
@@ -177,7 +176,6 @@ def test_requests_of_each_effect_are_fulfilled(office: Desk, kind: str, state: s
     assert "is fulfilled" in browser.followed(browser.send(page, "fulfil", done="done by hand")).text
 
 
-# ---- Forms that are not as they should be -------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -244,7 +242,6 @@ def test_what_a_browser_would_not_send_is_refused(office: Desk) -> None:
     assert tables(office.governance) == []
 
 
-# ---- Forged forms -------------------------------------------------------------------------------------------------
 def test_a_form_is_refused_without_a_token_of_its_session_and_clerk(office: Desk) -> None:
     number = office.opened()
     before = tables(office.governance)
@@ -301,7 +298,6 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(office: Desk) -> None:
     assert "set-cookie" not in secure.get().answer.headers
 
 
-# ---- Who may do what ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("right", "fields"), STEPS)
 def test_a_clerk_without_a_right_sees_no_button_and_is_refused(
     office: Desk, right: Right, fields: dict[str, str]
@@ -412,7 +408,6 @@ def test_a_clerk_has_a_name_and_known_rights(name: Any, may: Any) -> None:
         Clerk(name, may)
 
 
-# ---- Stale forms, and two at once ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(("action", "fields"), STEPS)
 def test_a_form_that_is_sent_twice_does_its_work_once(office: Desk, action: str, fields: dict[str, str]) -> None:
     number = number_for(office, action)
@@ -495,7 +490,6 @@ def test_a_new_request_that_is_sent_several_times_at_once_is_one(office_anywhere
     assert office.requests.listing().total == 2
 
 
-# ---- The list -----------------------------------------------------------------------------------------------------
 def test_the_list_has_the_most_urgent_first_in_pages_and_can_be_narrowed(office_anywhere: Desk) -> None:
     office = office_anywhere
     early = NOW - datetime.timedelta(days=20)
@@ -542,7 +536,6 @@ def test_a_request_that_does_not_exist_is_not_found(office: Desk, number: str) -
     assert "There is no such" in page.text
 
 
-# ---- What is told to whom -----------------------------------------------------------------------------------------
 def test_nothing_of_a_person_is_in_a_url_a_title_a_header_or_a_log(
     office: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -629,7 +622,6 @@ def test_the_report_forbids_the_same(office: Desk) -> None:
     assert {"frame-ancestors 'none'", "form-action 'none'"} <= set(headers["content-security-policy"].split("; "))
 
 
-# ---- Where it is mounted ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("prefix", ["", "/desk", "/a/b"])
 @pytest.mark.parametrize("root_path", ["", "/behind/proxy"])
 def test_it_works_under_any_prefix(office: Desk, prefix: str, root_path: str) -> None:
@@ -656,7 +648,6 @@ def test_a_prefix_out_of_a_url_leads_to_no_other_host(office: Desk) -> None:
     assert all(link.startswith(("/evil.example/a%20b/desk/", "#")) for link in page.links)
 
 
-# ---- Languages ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("accepted", "language"),
     [
@@ -703,7 +694,6 @@ KNOWN = {*(f"fulfil_{effect}" for effect in ("discloses", "amends", "stops-use",
 KNOWN |= {"open", "verified", "fulfilled", "refused", "withdrawn", "subject", "agent", "en", "ja"}
 
 
-# ---- The store, and the event loop --------------------------------------------------------------------------------
 def test_a_store_that_cannot_be_reached_is_told_and_nothing_is_done(
     office: Desk, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:

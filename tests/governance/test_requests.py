@@ -41,7 +41,6 @@ def preferences(it: Requests, subject: Any = 7) -> SubjectPreferences:
     return it.subjects.preferences(subject)
 
 
-# ---- Once, and after what was seen ---------------------------------------------------------------------------------
 def test_what_is_opened_once_is_alike_in_everything(store: Store, time: Time) -> None:
     it = requests(store, time)
     same: dict[str, Any] = {"received_at": NOW, "by": "clerk 1", "note": "by letter", "once": True}
@@ -84,7 +83,6 @@ def test_a_listing_is_of_pages_that_exist(store: Store) -> None:
         it.listing(size=0)
 
 
-# ---- From receipt to answer ---------------------------------------------------------------------------------------
 def test_clause_7_a_request_is_received_verified_and_fulfilled(store: Store, time: Time) -> None:
     it = requests(store, time)
     one = opened(it, purposes=[tm.RenewalGuidance], by="clerk 1", note="by telephone")
@@ -203,7 +201,6 @@ def test_a_disclosure_is_answered_with_a_report(store: Store) -> None:
     assert len(told) == 2  # nobody's data is read for a request that is closed
 
 
-# ---- What may not be done -----------------------------------------------------------------------------------------
 def test_only_a_verified_request_is_fulfilled(store: Store) -> None:
     it = requests(store)
     one = opened(it)
@@ -327,7 +324,6 @@ def test_purposes_that_a_later_revision_has_no_more(store: Store) -> None:
     assert answer.restriction.purposes == ("2.2①",)
 
 
-# ---- Deadlines ----------------------------------------------------------------------------------------------------
 DEADLINES = {
     "2026-05-02T14:59:59+00:00": "2026-05-16",  # still the second of May in Tokyo
     "2026-05-02T15:00:00+00:00": "2026-05-17",
@@ -416,7 +412,6 @@ def test_an_overview_counts_and_puts_the_most_urgent_first(store: Store, time: T
     assert [one.id for one in it.overview().overdue] == [late.id, soon.id]
 
 
-# ---- While it is open ---------------------------------------------------------------------------------------------
 MEANWHILE = {
     "suspension-of-use": (SubjectPreferences(all_suspended=True), SubjectPreferences(all_suspended=True)),
     # What is erased too soon is lost.
@@ -462,7 +457,6 @@ def test_an_interim_suspension_that_was_lifted_by_hand_stands_in_nobody_s_way(st
     assert it.withdraw(one, by="clerk").state == "withdrawn"
 
 
-# ---- The ledger, faults -------------------------------------------------------------------------------------------
 def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> None:
     ledger = Entries(store)
     it = requests(store, ledger=ledger)

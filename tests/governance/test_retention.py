@@ -67,7 +67,6 @@ def done(outcome):
     return {one.eraser: one.done for one in outcome.parts}
 
 
-# ---- The plan
 def test_clause_8_a_plan_lists_what_is_due_and_erases_nothing(store):
     rows = Rows({number: days_ago(number) for number in range(100)})
     visits = Rows({number: days_ago(number) for number in range(100)})
@@ -175,7 +174,6 @@ def test_an_eraser_that_cannot_say_what_is_due_is_told(store):
     assert plan.parts[1].count == 1
 
 
-# ---- The run
 def test_clause_8_a_run_erases_in_batches_and_counts_each(store):
     rows = Rows({number: days_ago(number) for number in range(100)})
     ledger, steps = Entries(store), []
@@ -329,7 +327,6 @@ def test_a_batch_is_a_number(store, batch):
         swept(store).run(max_share=1, batch=batch)
 
 
-# ---- Declaring erasers
 def test_erasers_are_classes_or_objects():
     erasers = Erasers(NOTICE)
 
@@ -387,7 +384,6 @@ def test_an_eraser_of_a_source_that_the_notice_has_no_more_is_told(store):
     assert rows.rows
 
 
-# ---- Killed
 SWEEPING = textwrap.dedent(
     """
     import datetime, sqlite3, sys, time
@@ -486,7 +482,6 @@ def test_sweeps_killed_many_times(store, store_url, told, tmp_path):
     assert partly > 10
 
 
-# ---- A clock, or a period, that is wrong
 def test_a_sweep_erases_nothing_where_more_is_due_than_it_may(store):
     """A clock that is ten years ahead makes everything due."""
     rows = Rows({number: days_ago(number) for number in range(20)})

@@ -39,7 +39,6 @@ def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
     return str(refused.value)
 
 
-# ---- URLs -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "url",
     [
@@ -94,7 +93,6 @@ def test_without_psycopg_it_is_said_what_to_install(tmp_path: Path) -> None:
     )
 
 
-# ---- files ------------------------------------------------------------------------------------------------------
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear customer, " * 1000, "utf-8")
@@ -252,7 +250,6 @@ def test_a_file_that_takes_the_place_of_another_is_seen(sqlite_store: Store, tmp
     assert subjects.preferences(7).all_suspended
 
 
-# ---- what is said of rows ---------------------------------------------------------------------------------------
 def test_no_row_is_quoted_where_the_database_refuses_one(store: Store) -> None:
     made = Subjects(store, tm.NOTICE).restrict("taro@example.com")
     row = {"declaration": made.id, "asked_by": "subject", "reference": "Hanako"}
@@ -278,7 +275,6 @@ def test_no_row_is_logged_for_whoever_debugs_other_databases(store_url: str, cap
     assert "Hanako" not in caplog.text
 
 
-# ---- the server -------------------------------------------------------------------------------------------------
 def test_a_lock_that_another_holds_is_waited_for_and_then_said(server_url: str) -> None:
     with Store.open(server_url, timeout=PATIENCE) as one, Store.open(server_url, timeout=PATIENCE) as other:
 

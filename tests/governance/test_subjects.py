@@ -21,7 +21,6 @@ from tests.governance.support import START, Entries, LedgerElsewhere, Time
 FIRST = tm.NOTICE.revision
 
 
-# ---- restrictions -----------------------------------------------------------------------------------------------
 def test_clause_7_use_is_suspended_for_one_purpose(subjects: Subjects) -> None:
     made = subjects.restrict(7, "1.2(1)①")
     assert (made.kind, made.purposes, made.by, made.at) == ("suspension-of-use", ("1.2(1)①",), "subject", START)
@@ -100,7 +99,6 @@ def test_the_same_may_be_asked_for_twice_and_stands_until_both_are_lifted(subjec
     assert subjects.preferences(7) is CLEAR
 
 
-# ---- lifting ----------------------------------------------------------------------------------------------------
 def test_lifting_adds_to_the_history(subjects: Subjects, time: Time) -> None:
     made = subjects.restrict(7, reference="letter of March", request=3)
     time.passes(days=2)
@@ -128,7 +126,6 @@ def test_a_restriction_that_is_not_there_cannot_be_lifted(subjects: Subjects) ->
     assert subjects.preferences(7).consents
 
 
-# ---- time -------------------------------------------------------------------------------------------------------
 def test_what_is_asked_for_until_a_moment_ends_then(subjects: Subjects, time: Time) -> None:
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(hours=1))
     subjects.restrict(7, "2.2①", until=START + datetime.timedelta(hours=2))
@@ -165,7 +162,6 @@ def test_a_clock_that_is_set_back_brings_nothing_back(subjects: Subjects, time: 
     assert not subjects.preferences(7).consents
 
 
-# ---- consents ---------------------------------------------------------------------------------------------------
 def test_clause_7_consent_is_given_under_a_revision_and_withdrawn(subjects: Subjects) -> None:
     (given,) = subjects.consent(7, "1.2(1)①", by="agent", reference="form 12")
     assert (given.purpose, given.revision, given.by, given.reference) == ("1.2(1)①", FIRST, "agent", "form 12")
@@ -207,7 +203,6 @@ def test_what_a_later_revision_no_longer_knows_can_still_be_withdrawn(subjects: 
     assert subjects.preferences(7) == CLEAR
 
 
-# ---- what is kept, and told -------------------------------------------------------------------------------------
 def test_a_subject_that_nobody_knows_has_nothing_on_record(subjects: Subjects) -> None:
     assert subjects.preferences("nobody") is CLEAR
     assert subjects.withdraw("nobody") == ()

@@ -31,7 +31,6 @@ PURPOSES = sorted({"1.2(1)①", "2.3①"}.union(*FAMILIES.values()))
 SUBJECTS = range(3)
 
 
-# ---- the model --------------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Declared:
     """A restriction of some purposes (None: all), or a consent to one."""
@@ -74,7 +73,6 @@ def members(purpose: str) -> set[str]:
     return FAMILIES.get(purpose, {purpose})
 
 
-# ---- what happens -----------------------------------------------------------------------------------------------
 subjects = st.sampled_from(SUBJECTS)
 purposes = st.sampled_from([*PURPOSES, *FAMILIES])
 durations = st.sampled_from([None, 10, 20, 40])
@@ -178,8 +176,6 @@ class Machine(RuleBasedStateMachine):
         declared = Declared(subject, kind, some, self.until(minutes))
         self.model.declared.append(declared)
         return declared
-
-    # ---- what holds ---------------------------------------------------------------------------------------------
 
     @invariant()
     def things_stand_as_in_the_model(self) -> None:

@@ -44,7 +44,6 @@ def found(records):
     return [(one.number, one.provision.recipient) for one in records]
 
 
-# ---- Hand-overs
 def test_clause_7_a_disclosure_finds_each_hand_over(provisions):
     first = provisions.record(GIVEN)
     second = provisions.record(replace(GIVEN, recipient="support", subjects=("7",), product="Deep Security", task="x"))
@@ -166,7 +165,6 @@ def test_what_cannot_be_recorded_is_not_handed_over(store):
         assert len(entries(governance, "provision")) == 1
 
 
-# ---- The register
 def test_clause_4_supervision_is_recorded(provisions):
     register = provisions.recipients
     register.register(MAIL_HOUSE, by="procurement")

@@ -75,7 +75,6 @@ def asked_at_once(ask: Callable[[], object], threads: int = 12) -> list[tuple[fl
     return outcomes
 
 
-# ---- a healthy store --------------------------------------------------------------------------------------------
 def test_who_waits_for_a_slow_look_is_answered(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     store.timeout = 60
     cache = make(staleness=60, poll=30)
@@ -170,7 +169,6 @@ def test_who_changes_meanwhile_is_not_kept_and_the_others_are(
     assert cache.preferences("8").all_suspended
 
 
-# ---- a store that does not answer -------------------------------------------------------------------------------
 def impatient(url: str) -> Store:
     """A store for which nobody waits longer than `TIMEOUT`. Its server ends nothing so soon: a busy machine is slow."""
     store = Store.open(url, timeout=PATIENCE)
@@ -269,7 +267,6 @@ def test_a_cursor_of_a_lost_connection_is_closed(server_url: str) -> None:
     assert [cursor.closed for cursor in cursors] == [True, True]
 
 
-# ---- event loops ------------------------------------------------------------------------------------------------
 @contextlib.asynccontextmanager
 async def stalls(most: list[float]) -> AsyncGenerator[None]:
     """Notes the longest time for which the loop stood still meanwhile."""
@@ -500,7 +497,6 @@ def test_a_call_that_blocks_a_loop_is_warned_of_once_for_each_place(make: Make) 
         cache.preferences("10")  # no loop runs here
 
 
-# ---- many subjects ----------------------------------------------------------------------------------------------
 def test_ten_thousand_rows_are_one_query_a_batch(store: Store) -> None:
     store.timeout = 60
     with Governance(store, notice=tm.NOTICE, ledger=False) as governance:

@@ -98,7 +98,6 @@ def everything(*targets: object) -> tuple[list[Entry], collections.Counter[Hour]
         return entries, reading.uses(), set(reading.totals(KEYS))
 
 
-# ---- what it does ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["old.jsonl", "old.jsonl.gz"])
 def test_old_entries_are_moved_to_a_file_and_read_together_with_the_rest(
     filled: Place, tmp_path: Path, name: str
@@ -223,7 +222,6 @@ def test_requests_and_restrictions_are_compared_with_archives_too(place: Place, 
         assert (done.exit_code, "restriction 1" in done.stdout) == (1, True), done.output
 
 
-# ---- broken off -----------------------------------------------------------------------------------------------------
 def killed_at(number: int, act: Callable[[], object]) -> bool:
     """Whether a process was killed before it reached so many lines of the module."""
     child = os.fork()
@@ -416,7 +414,6 @@ def test_what_was_archived_without_a_key_is_signed_later(filled: Place, tmp_path
         reading.verify()
 
 
-# ---- what is said to be archived, and is not ------------------------------------------------------------------------
 class Archives:
     """A store of which a part was archived, and signed; its checkpoints; and somebody who may change all of it."""
 
@@ -652,7 +649,6 @@ def test_no_application_says_that_it_archived(place: Place) -> None:
         place.open().append(ARCHIVE, {"seq": 1, "hash": "0" * 64, "signature": None})
 
 
-# ---- commands -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_commands_archive_and_read_archives(filled: Place, tmp_path: Path, pair: Path) -> None:
     file, checkpoints = tmp_path / "old.jsonl.gz", tmp_path / "checkpoints"

@@ -39,7 +39,6 @@ def ledger(store: Store) -> Iterator[SqlLedger]:
         yield made
 
 
-# ---- turns ----------------------------------------------------------------------------------------------------------
 def test_events_that_wait_at_the_same_time_are_written_together() -> None:
     written: list[list[Event]] = []
     going, first = threading.Event(), threading.Event()
@@ -153,7 +152,6 @@ def test_threads_that_refuse_at_once_lose_no_denial(ledger: SqlLedger) -> None:
     assert (verdict.entries, sum(verdict.head.repeated.values())) == (40, 40)
 
 
-# ---- faults of the server, and of those who share it ----------------------------------------------------------------
 @SERVER
 def test_the_time_of_an_entry_is_the_servers(store: Store, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=3650)
@@ -258,7 +256,6 @@ def test_denials_a_second_on_a_slow_line(store_url: str) -> None:
     assert kept == told
 
 
-# ---- a chain that lacks what was seen --------------------------------------------------------------------------------
 def forget_after(store: Store, seq: int) -> None:
     """Puts an older state of the ledger back."""
     with store.writing() as connection:
@@ -326,7 +323,6 @@ def test_who_gets_in_the_way_until_the_end_is_reported(ledger: SqlLedger, monkey
     assert len(tried) > 1
 
 
-# ---- an upgrade -----------------------------------------------------------------------------------------------------
 def test_counts_that_were_in_the_head_are_kept(empty_url: str) -> None:
     engine = sa.create_engine(empty_url)
     with engine.begin() as connection:

@@ -401,7 +401,6 @@ def hour(house: House) -> str:
     return str(house.rows(counts)[0]["hour"])
 
 
-# ---- what they are, and where they go -------------------------------------------------------------------------------
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_checkpoint_is_a_line_in_a_file_of_its_owner(house: House) -> None:
     assert stat.S_IMODE(house.file.stat().st_mode) == 0o600
@@ -511,7 +510,6 @@ def test_an_export_is_verified_from_a_checkpoint(house: House, tmp_path: Path) -
         assert (verdict.entries, verdict.new) == (last(house), last(house) - house.made.seq)
 
 
-# ---- commands --------------------------------------------------------------------------------------------------------
 def test_commands_make_keys_and_checkpoints_and_verify_by_them(house: House, tmp_path: Path) -> None:
     key, file = tmp_path / "new.key", tmp_path / "by-hand.jsonl"
     assert run("ledger", "key", key).stdout.split() == [str(key), "signs,", f"{key}.pub", "verifies"]
@@ -575,7 +573,6 @@ def test_reconcile_names_the_rows_that_differ(house: House, tmp_path: Path) -> N
         assert (done.exit_code, "is an export: name the store" in done.stderr) == (2, True)
 
 
-# ---- speed -----------------------------------------------------------------------------------------------------------
 @pytest.mark.deep
 def test_a_million_entries_are_verified_from_the_last_checkpoint_in_a_second(store: Store) -> None:
     made = SqlLedger(store, interval=NEVER, checkpoints=Checkpoints(lambda _: None))

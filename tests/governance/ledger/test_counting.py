@@ -67,7 +67,6 @@ def hour(activity: str | None = "it", at: str = NINE) -> Hour:
     return Hour(at, activity, "1.2(1)①", ("1.1(a)",))
 
 
-# ---- counting -------------------------------------------------------------------------------------------------------
 def test_each_tick_counts_one_and_is_written_once(counters: Counters, book: Book) -> None:
     tick, other = counters.make_counter("it", "1.2(1)①", R), counters.make_counter(None, "1.2(1)①", R | C)
     for _ in range(1000):
@@ -172,7 +171,6 @@ def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book
     assert [counts for counts, _ in book.written] == [{hour(): 1}, {ten: 1}, {five: 1}]
 
 
-# ---- writing --------------------------------------------------------------------------------------------------------
 def test_what_cannot_be_written_is_kept_and_written_once_it_can(
     counters: Counters, book: Book, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -324,7 +322,6 @@ def test_the_interval_is_above_zero(book: Book) -> None:
         Counters(book, Clock(), 0)
 
 
-# ---- forks, and processes that end ----------------------------------------------------------------------------------
 STORIES = """
 import multiprocessing, os, sys, time
 import purposeguard as pg
@@ -405,7 +402,6 @@ def test_each_process_counts_for_itself(tmp_path: Path) -> None:
             ledger.verify()
 
 
-# ---- under a guard --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_what_a_guard_tells_it_adds_up(place: Place) -> None:
     ledger = place.open()

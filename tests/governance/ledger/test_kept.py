@@ -46,7 +46,6 @@ PROVIDED |= {"sources": ["1.1(a)"], "purpose": "1.2(1)①", "revision": "2024-04
 PROVIDED |= {"means": "database-access", "product": None, "task": None}
 
 
-# ---- one by one -----------------------------------------------------------------------------------------------------
 def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
     named = place.store.pseudonym
@@ -169,7 +168,6 @@ def test_any_text_is_read_back(place: Place) -> None:
     assert ledger.verify().entries == 1
 
 
-# ---- uses -----------------------------------------------------------------------------------------------------------
 def today(hour: int, minute: int = 0) -> datetime.datetime:
     return START.replace(hour=hour, minute=minute)
 
@@ -326,7 +324,6 @@ def test_counts_that_change_while_they_become_entries_are_left_for_later(
     assert sorted(body["count"] for body in bodies(other, "use")) == [1, 5]
 
 
-# ---- time -----------------------------------------------------------------------------------------------------------
 def test_a_clock_that_was_ahead_once_does_not_make_an_entry_of_each_count(place: Place, time: Time) -> None:
     wrong = place.open(clock=Time(START + datetime.timedelta(days=3650)))
     wrong.append("sweep", {})
@@ -403,7 +400,6 @@ def test_entries_are_found_by_kind_and_time(place: Place, time: Time) -> None:
     assert found(since=tokyo) == [2, 3, 4, 5]
 
 
-# ---- several at once ------------------------------------------------------------------------------------------------
 def test_threads_write_one_chain(place: Place) -> None:
     ledgers = [place.open() for _ in range(2)]
 

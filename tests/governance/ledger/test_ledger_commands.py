@@ -40,7 +40,6 @@ def told(*arguments: object, columns: int = 120) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines())
 
 
-# ---- verify ---------------------------------------------------------------------------------------------------------
 def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
     lines = told("verify", filled.target).splitlines()
     assert lines[:2] == ["intact: 10 entries", "  last written to at 2026-05-02T10:18:00.000000Z"]
@@ -134,7 +133,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install 'purposeguard[governance]'" in done.stderr
 
 
-# ---- show -----------------------------------------------------------------------------------------------------------
 def test_show_adds_uses_up_and_lists_the_rest(filled: Place) -> None:
     text = told("show", filled.target)
     assert text.startswith(
@@ -285,7 +283,6 @@ def test_show_refuses_what_it_does_not_understand(filled: Place) -> None:
     assert (done.exit_code, done.stderr.split()[0]) == (1, "broken:")
 
 
-# ---- export ---------------------------------------------------------------------------------------------------------
 def test_an_export_verifies_by_itself_and_holds_all_there_is(filled: Place, tmp_path: Path) -> None:
     path = tmp_path / "export.jsonl"
     assert told("export", filled.target, "-o", path) == ""

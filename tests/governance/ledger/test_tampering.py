@@ -41,7 +41,6 @@ def broken(act: Callable[[], object]) -> LedgerBroken:
     return found.value
 
 
-# ---- an export ------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bit of everything, over several hours; and counts of one that is not over."""
@@ -181,7 +180,6 @@ def test_what_is_no_entry_is_said_to_be_none(line: bytes) -> None:
     assert broken(lambda: parse_entry(line, "line 7")).place == "line 7"
 
 
-# ---- tables ---------------------------------------------------------------------------------------------------------
 def filled(place: Place) -> SqlLedger:
     time = Time()
     made = place.open(clock=time)
@@ -321,7 +319,6 @@ def test_the_file_of_a_store_in_which_bytes_are_changed_verifies_or_says_so(plac
             assert broken(found.verify).place == f"entry {number + 1}"
 
 
-# ---- any chain ------------------------------------------------------------------------------------------------------
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | texts,

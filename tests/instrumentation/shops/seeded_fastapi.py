@@ -91,7 +91,6 @@ def authenticate(session: Database) -> User:
 Member = Annotated[User, Depends(authenticate)]
 
 
-# ---- objects ---------------------------------------------------------------------------------------------------------
 USES_OF_MEMBER: dict[str, Callable[[User], object]] = {
     "/object-of-authentication": lambda user: user.device,
     "/cached-property": lambda user: user.device_title,
@@ -161,7 +160,6 @@ def show_first() -> str:
     return load_once().device
 
 
-# ---- caches of plain values ------------------------------------------------------------------------------------------
 @functools.lru_cache
 def list_devices() -> list[str]:
     with models.open_session() as session:
@@ -198,7 +196,6 @@ def show_email(session: Database) -> str:
     return session.scalars(select(User.email)).one() + DEVICE
 
 
-# ---- statements ------------------------------------------------------------------------------------------------------
 TITLES = select(User.device.label("title")).cte("titles")
 READING: dict[str, Executable] = {
     "/wrong-purpose": select(User.device),
@@ -317,7 +314,6 @@ async def use_async_session() -> list[str]:
         return list(await session.scalars(select(User.device)))
 
 
-# ---- places ----------------------------------------------------------------------------------------------------------
 def read_device() -> str:
     with models.open_session() as session:
         return session.scalars(select(User.device)).one()
@@ -453,7 +449,6 @@ def fail() -> None:
     raise OutOfStockError
 
 
-# ---- ways out --------------------------------------------------------------------------------------------------------
 @app.get("/log-line")
 def log(user: Member) -> None:
     logger.info("the device of a member is %s", user.device)

@@ -88,7 +88,6 @@ def came(server: Server) -> list[Got]:
     ]
 
 
-# ---- requests ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "options",
     [
@@ -129,7 +128,6 @@ def test_what_nobody_takes_is_told_all_the_same() -> None:
     assert [dict(one.parts)["body"] for one in effects.of("http")] == ["device"]
 
 
-# ---- aiohttp -------------------------------------------------------------------------------------------------------
 def post(address: str, **options: Any) -> None:
     async def main() -> None:
         async with (

@@ -211,7 +211,6 @@ def test_what_an_earlier_run_left_behind_is_no_leak(shop):
     assert "arranging" in str(error)
 
 
-# ---- By canaries --------------------------------------------------------------------------------------------------
 ESCAPES = {
     "in-a-log-line": "log record shop.hurry INFO, message: …‹device›",
     "in-an-error-message": "HTTP response, body: …‹device›…",

@@ -142,7 +142,6 @@ def test_many_generated_histories() -> None:
     run(Generated, 1_500, 60)
 
 
-# ---- What goes wrong ----------------------------------------------------------------------------------------------
 class Keeping(Service):
     @functools.cache  # noqa: B019  # that is the fault
     def remind(self, customer: int) -> str:
@@ -247,7 +246,6 @@ def test_a_story_that_goes_wrong_is_shortened() -> None:
     assert len(told) <= 4
 
 
-# ---- The machine itself -------------------------------------------------------------------------------------------
 def test_expecting_says_what_must_be() -> None:
     machine = Machine()
     with machine.expecting(ACCOUNT, "Renewal") as allowed:
@@ -274,7 +272,6 @@ def test_what_sources_may_be() -> None:
         machine.may(7, tm.RenewalGuidance)
 
 
-# ---- Over revisions -----------------------------------------------------------------------------------------------
 def after(change: Callable[[dict[str, Any]], object]) -> Machine:
     """A machine that has seen a changed revision come into force."""
     machine = Machine()

@@ -58,7 +58,6 @@ Alias = typing_extensions.TypeAliasType("Alias", Annotated[str, tm.Contract])
 Pair = typing_extensions.TypeAliasType("Pair", tuple[T, T], type_params=(T,))
 
 
-# ---- pydantic -----------------------------------------------------------------------------------------------------
 class Plain(BaseModel):
     """Types of which most values will do."""
 
@@ -251,7 +250,6 @@ class Names(RootModel[list[Annotated[str, tm.Registration]]]):
     pass
 
 
-# ---- Other kinds --------------------------------------------------------------------------------------------------
 @dataclass
 class Base(Generic[T]):
     value: T

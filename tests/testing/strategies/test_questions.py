@@ -15,7 +15,6 @@ from purposeguard.testing import strategies
 from tests import generated
 from tests.support import drawn, smallest
 
-# ---- Questions ----------------------------------------------------------------------------------------------------
 ANY_NOTICE = st.just(tm.NOTICE) | generated.notices()
 
 

@@ -327,7 +327,6 @@ def test_seals_are_drawn_with_what_is_in_them() -> None:
         assert use.open(sealed) == 7
 
 
-# ---- What values are made of --------------------------------------------------------------------------------------
 @given(n=st.integers(0, 2**64 - 1), length=st.integers(0, 40))
 def test_letters_and_digits_are_as_long_as_they_are_to_be(n: int, length: int) -> None:
     assert re.fullmatch(r"[a-z]*", word(n, length))
@@ -364,7 +363,6 @@ def test_a_mark_matches_its_pattern(pattern: str) -> None:
     assert all(re.search(pattern, str(mark.value)) for mark in markers)
 
 
-# ---- As text ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("value", "texts"),
     [
