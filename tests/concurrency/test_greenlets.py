@@ -10,7 +10,6 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import gevent
@@ -570,9 +569,3 @@ def test_what_other_greenlets_had_under_way_at_a_fork_is_not_the_child_s_either(
         print(found, os.waitstatus_to_exitcode(os.wait()[1]))
     """
     assert printed_by(script) == ("True 0\n", "")
-
-
-def test_the_first_greenlet_of_each_thread_has_its_own() -> None:
-    with MINE.block() as use:
-        context = contextvars.copy_context()
-        in_pool(partial(elsewhere, context, use))

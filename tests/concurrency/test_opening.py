@@ -17,18 +17,8 @@ import trio
 from purposeguard import Guard, Label, Personal, PurposeMissing, PurposeViolation, Use
 from purposeguard.notices import trendmicro_jp as tm
 from tests import support
-from tests.concurrency.parties import (
-    ABSENT,
-    PARTIES,
-    Party,
-    assert_none,
-    async_stream,
-    at_length,
-    guard,
-    party,
-    running,
-    stream,
-)  # fmt: skip
+from tests.concurrency import parties
+from tests.concurrency.parties import ABSENT, PARTIES, Party, assert_none, async_stream, guard, party, running, stream
 from tests.support import RecordingLedger
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -244,4 +234,4 @@ def burst(owner: Party, use: Use[Any]) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_nobody_opens_what_only_another_may_at_length(part: int) -> None:
     """Openings in four parts (as many as PURPOSEGUARD_DEEP_OPENINGS says), half in threads and half in tasks."""
-    at_length(part, DEEP_OPENINGS // 4 // 64 // 100, burst)
+    parties.at_length(part, DEEP_OPENINGS // 4 // 64 // 100, burst)

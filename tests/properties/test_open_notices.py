@@ -26,14 +26,9 @@ def terms_of(notice: Notice) -> list[type[Source | Purpose]]:
 def test_toml_to_classes_to_toml_is_the_identity(made: tuple[Tables, Tables]) -> None:
     notice = Notice.parse(made[1])
     tables = notice.dump()
-    again = module_of(notice)["NOTICE"]
-    for other in (again, Notice.loads(tomli_w.dumps(tables)), Notice.loads(tomli_w.dumps(again.dump()))):
-        assert other == notice
+    for other in (module_of(notice)["NOTICE"], Notice.loads(tomli_w.dumps(tables))):
         assert other.dump() == tables
-        assert hash(other.document) == hash(notice.document)
         assert other.languages == notice.languages
-        for mine, theirs in zip(terms_of(notice), terms_of(other), strict=True):
-            assert (mine.clause, mine.slug, dict(mine.title)) == (theirs.clause, theirs.slug, dict(theirs.title))
     assert {row["id"]: row.get("text") for row in tables["source"]} == {
         row["id"]: row.get("text") for row in made[1]["source"]
     }

@@ -77,16 +77,6 @@ def test_a_first_time_that_was_wrong_opens_nothing() -> None:
     assert two.clock.span() == (NOON, NOON)
 
 
-@pytest.mark.parametrize("missing", [("CLOCK_BOOTTIME",), ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC")])
-def test_the_clock_that_cannot_be_set_is_the_best_that_there_is(
-    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
-) -> None:
-    for name in missing:
-        monkeypatch.delattr(time, name, raising=False)
-    elapsed = clock_module._choose_elapsed_clock()
-    assert 0 < elapsed() <= elapsed()
-
-
 def test_a_clock_that_a_sandbox_does_not_have_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> float:
         raise OSError
