@@ -13,6 +13,18 @@ def purpose(id_: str, class_: str, **more: Any) -> dict[str, Any]:
     return {"id": id_, "class": class_, "title": titled(class_), **more}
 
 
+def _purposes() -> list[dict[str, Any]]:
+    abroad = {"basis": "legitimate-interest", "when": ["outside-eu"]}
+    interest = {"basis": "legitimate-interest", "sources": ["1(b)", "2"], "opt_out": True}
+    law = {"basis": "law", "sources": ["1(a)"]}
+    return [
+        purpose("3①", "Newsletter", bases=[abroad, {"basis": "consent"}]),
+        purpose("3②", "Delivery"),
+        purpose("3③", "Research", bases=[law, interest], open_end="stated-at-collection"),
+        purpose("3④", "Wine", when=["adult"]),
+    ]
+
+
 def tables(**changes: Any) -> dict[str, Any]:
     """A notice whose purposes depend on where somebody lives, on their age, and on the data."""
     return {
@@ -36,38 +48,11 @@ def tables(**changes: Any) -> dict[str, Any]:
             | {"product": "shop", "item": "clicks"}
         ],
         "grant": [
-            {
-                "clause": "3",
-                "title": titled("uses"),
-                "sources": "any",
-                "basis": "contract",
-                "purpose": [
-                    purpose(
-                        "3①",
-                        "Newsletter",
-                        bases=[{"basis": "legitimate-interest", "when": ["outside-eu"]}, {"basis": "consent"}],
-                    ),
-                    purpose("3②", "Delivery"),
-                    purpose(
-                        "3③",
-                        "Research",
-                        bases=[
-                            {"basis": "law", "sources": ["1(a)"]},
-                            {"basis": "legitimate-interest", "sources": ["1(b)", "2"], "opt_out": True},
-                        ],
-                        open_end="stated-at-collection",
-                    ),
-                    purpose("3④", "Wine", when=["adult"]),
-                ],
-            }
+            {"clause": "3", "title": titled("uses"), "sources": "any", "basis": "contract", "purpose": _purposes()},
         ],
         "forbid": [
-            {
-                "sources": "any",
-                "purposes": ["Newsletter"],
-                "reason": titled("no advertising to children"),
-                "unless": ["adult"],
-            }
+            {"sources": "any", "purposes": ["Newsletter"], "unless": ["adult"]}
+            | {"reason": titled("no advertising to children")}
         ],
         "family": [{"class": "Letters", "title": titled("letters"), "purposes": ["3①", "3④"]}],
         **changes,
