@@ -6,23 +6,20 @@ of each. It knows no plan, no cache and no class that was prepared. `make test-a
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import random
 from collections.abc import Callable, Collection, Mapping
 from types import GenericAlias
 from typing import Annotated, Any, Final, NamedTuple
 
-import attrs
 import pytest
 from hypothesis import settings
-from pydantic import ConfigDict, create_model
-from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.values.withheld import GONE
+from tests.properties.classes import KINDS, make_class
 
 guard = pg.Guard(tm.NOTICE)
 
@@ -70,39 +67,6 @@ def may_all(sources: Collection[type[pg.Source]], purpose: type[pg.Purpose]) -> 
     return all(permits(source, purpose) for source in sources)
 
 
-def pydantic(name: str, hints: dict[str, Any], base: Any) -> Any:
-    fields: Any = {field: (hint, ...) for field, hint in hints.items()}
-    config = ConfigDict(arbitrary_types_allowed=True) if base is None else None
-    return create_model(name, __base__=base, __config__=config, **fields)
-
-
-def dataclass(name: str, hints: dict[str, Any], base: Any) -> Any:
-    return dataclasses.make_dataclass(name, hints.items(), bases=() if base is None else (base,))
-
-
-def attrs_class(name: str, hints: dict[str, Any], base: Any) -> Any:
-    fields = {field: attrs.field(type=hint) for field, hint in hints.items()}
-    return attrs.make_class(name, fields, bases=(object,) if base is None else (base,), slots=False)
-
-
-def named_tuple(name: str, hints: dict[str, Any], _base: Any) -> Any:
-    make: Any = NamedTuple
-    return make(name, list(hints.items()))
-
-
-def typed_dict(name: str, hints: dict[str, Any], _base: Any) -> Any:
-    make: Any = TypedDict
-    return make(name, hints)
-
-
-KINDS: Final[Mapping[str, Callable[[str, dict[str, Any], Any], Any]]] = {
-    "pydantic": pydantic,
-    "dataclass": dataclass,
-    "attrs": attrs_class,
-    "NamedTuple": named_tuple,
-    "TypedDict": typed_dict,
-}
-
 CONTAINERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "": lambda inner: inner,
     "optional": lambda inner: inner | None,
@@ -127,15 +91,15 @@ def fields_of(chance: random.Random, prefix: str, depth: int) -> tuple[dict[str,
 
 
 def node_of(chance: random.Random, depth: int) -> Node:
-    kind = chance.choice(list(KINDS))
+    kind = chance.choice(KINDS)
     fields, hints = fields_of(chance, "field", depth)
-    return Node(kind, KINDS[kind]("Row", hints, None), fields)
+    return Node(kind, make_class(kind, "Row", hints), fields)
 
 
-def subclass_of(chance: random.Random, node: Node) -> Node:
+def submake_class(chance: random.Random, node: Node) -> Node:
     """A class that comes where the other was announced, and has fields of its own."""
     fields, hints = fields_of(chance, "own", 0)
-    return Node(node.kind, KINDS[node.kind]("Below", hints, node.cls), {**node.fields, **fields})
+    return Node(node.kind, make_class(node.kind, "Below", hints, node.cls), {**node.fields, **fields})
 
 
 def value_of(chance: random.Random, node: Node) -> Any:
@@ -190,7 +154,7 @@ def test_what_is_left_is_what_the_specification_leaves(seed: int) -> None:
         node = next(node for node in iter(lambda: node_of(chance, 2), None) if node.sources)
         rows = [(node, value_of(chance, node)) for _ in range(VALUES)]
         if node.kind in {"pydantic", "dataclass", "attrs"}:
-            below = subclass_of(chance, node)
+            below = submake_class(chance, node)
             rows[0] = below, value_of(chance, below)
 
         def load(number: int) -> Any:

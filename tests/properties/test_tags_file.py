@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, create_model
-from typing_extensions import TypedDict
+from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.properties.classes import KINDS, make_class
 from tests.unit.oversights import STOPPED, Office
 
 FIELDS: Final = ("id", "email", "threats", "inner")
@@ -29,27 +27,6 @@ SOURCES: Final[Mapping[str, Any]] = {
 }
 GOVERNANCE: Final = Office({"7": STOPPED})
 CODED: Final = pg.Guard(tm.NOTICE, governance=GOVERNANCE)
-
-
-def make_attrs(name: str, fields: Mapping[str, Any]) -> Any:
-    return attrs.make_class(name, {field: attrs.field(type=hint) for field, hint in fields.items()})
-
-
-def make_pydantic(name: str, fields: Mapping[str, Any], base: Any = None) -> Any:
-    required: dict[str, Any] = {field: (hint, ...) for field, hint in fields.items()}
-    return create_model(name, __base__=base, __module__=__name__, **required)
-
-
-NAMED: Final[Any] = NamedTuple
-TYPED: Final[Any] = TypedDict
-KINDS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Any]]] = {
-    "attrs": make_attrs,
-    "dataclass": lambda name, fields: dataclasses.make_dataclass(name, list(fields.items())),
-    "NamedTuple": lambda name, fields: NAMED(name, list(fields.items())),
-    "PersonalModel": lambda name, fields: make_pydantic(name, fields, pg.PersonalModel),
-    "pydantic": make_pydantic,
-    "TypedDict": lambda name, fields: TYPED(name, dict(fields)),
-}
 
 
 class FieldSpec(NamedTuple):
@@ -101,7 +78,7 @@ def make_pair(folder: Path, kind: str, specs: Sequence[Mapping[str, FieldSpec]])
             else:
                 lines.append(f'["{__name__}.Filed{level}"]')
                 lines += [f"{field} = {spec.to_toml()}" for field, spec in stated.items() if spec.sources]
-            within = KINDS[kind](name + level, hints)
+            within = make_class(kind, name + level, hints, module=__name__)
             within.__module__, within.__qualname__ = __name__, name + level
             made.append(within)
     path = folder / "tags.toml"
@@ -169,7 +146,7 @@ def list_outcomes(guard: pg.Guard, inner: Any, outer: Any, purpose: Any) -> dict
     return outcomes
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "PersonalModel"])
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     inner=specs(), outer=specs(), purpose=st.sampled_from([tm.RenewalGuidance, tm.ProductProvision, tm.ProductGuidance])
