@@ -19,6 +19,7 @@ from purposeguard.testing import strategies
 from purposeguard.testing.strategies import declarable
 from tests import support
 from tests.generated import notice_revisions
+from tests.unit.marked_rows import reading
 from tests.unit.oversights import Counting, Office
 from tests.unit.samples import revised
 
@@ -172,19 +173,13 @@ def test_every_way_to_ask_answers_as_the_specification(case: Case, data: st.Data
 def test_rows_are_given_as_the_specification_says(case: Case, data: st.DataObject) -> None:
     """Read, left out, or withheld, by the marks that say the same."""
     guard = case.guard()
-    label = case.label
-
-    about = case.about
+    label, about = case.label, case.about
     fields: list[Any] = [("key", Annotated[Any, pg.Subject]), ("until", Annotated[Any, pg.Ended])]
     fields += [] if about.collected is None else [("since", Annotated[Any, pg.Collected])]
     cls: Any = dataclasses.make_dataclass("Row", [*fields, ("value", Annotated[str, label], "v")])
     row = cls(about.subject, about.ended, *(() if about.collected is None else (about.collected,)))
 
-    def rows() -> Any:
-        return [row]
-
-    rows.__annotations__["return"] = list[cls]
-    load, narrowed = guard.access(rows), guard.access(narrow=True)(rows)
+    load, narrowed = reading(guard, list[cls], [row]), reading(guard, list[cls], [row], narrow=True)
     for purpose, channel in data.draw(st.lists(st.sampled_from(declarable(guard)), min_size=1, max_size=3)):
         expected = case.expected(purpose, channel, activity=True)
         with guard.purpose(purpose, channel=channel, conditions=case.conditions) as use:

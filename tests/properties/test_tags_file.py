@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.properties.classes import KINDS, make_class
+from tests.unit.marked_rows import reading
 from tests.unit.oversights import STOPPED, Office
 
 FIELDS: Final = ("id", "email", "threats", "inner")
@@ -120,23 +120,13 @@ def find_outcome(run: Callable[[], object]) -> object:
         return type(error)
 
 
-def read_by_access(guard: pg.Guard, load: Callable[[], list[Any]], options: Mapping[str, bool]) -> object:
-    return guard.access(**options)(load)()
-
-
 def list_outcomes(guard: pg.Guard, inner: Any, outer: Any, purpose: Any) -> dict[str, object]:
     """Return what each way of reading rows gives."""
     rows = make_rows(inner, outer)
-
-    def load() -> list[Any]:
-        return rows
-
-    load.__annotations__["return"] = list[outer]
     outcomes: dict[str, object] = {}
     with guard.purpose(purpose) as use:
         for options in ({}, {"withhold": True}, {"narrow": True}, {"withhold": True, "narrow": True}):
-            read_rows = functools.partial(read_by_access, guard, load, options)
-            outcomes[f"access {options}"] = find_outcome(read_rows)
+            outcomes[f"access {options}"] = find_outcome(lambda: reading(guard, list[outer], rows, **options)())  # noqa: B023, PLW0108  # declaring it may fail
         outcomes["withhold"] = find_outcome(lambda: use.withhold(rows))
         outcomes["withhold like"] = find_outcome(lambda: use.withhold(rows, like=list[outer]))
         if issubclass(outer, BaseModel):
@@ -160,12 +150,4 @@ def test_tags_in_the_file_decide_as_tags_in_the_code(
         assert list(read_tags(pair.filed[1], tags=pair.guard.tags)) == list(read_tags(pair.coded[1]))
     # Another guard, which reads no file, knows none of these tags.
     assert pg.sources_of(pair.filed[1]) == {}
-    assert find_outcome(lambda: CODED.access(make_loader(pair.filed[1]))) is pg.UnlabelledData
-
-
-def make_loader(cls: Any) -> Any:
-    def load() -> Any:
-        raise NotImplementedError
-
-    load.__annotations__["return"] = cls
-    return load
+    assert find_outcome(lambda: reading(CODED, pair.filed[1], None)) is pg.UnlabelledData
