@@ -30,18 +30,11 @@ from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.observer import Observer
 from purposeguard.runtime.registry import Activity
 from purposeguard.testing.stateful import PurposeMachine, WrittenDown
+from tests.end_to_end.conftest import LABORATORY
 
 CUSTOMER, LEAD, PROSPECT = "customer:1", "lead:1", "prospect:1"
 COLLECTED = date(2024, 5, 1)
 ISSUE = Issue(subject="News", body="Please update.")
-LABORATORY = NewRecipient(
-    kind="overseas-affiliate",
-    country="TW",
-    name="Lab",
-    contract="legal/2024-31",
-    since=date(2024, 4, 1),
-    supervised_on=date(2024, 5, 20),
-)
 
 
 class Told(Observer):
@@ -85,7 +78,7 @@ class ShopMachine(PurposeMachine):
         told = Told(self.ledger)
         guard.engine.add_observer(told)
         self.ending.callback(guard.engine.remove_observer, told)
-        office.register("crash-lab", LABORATORY)
+        office.register("crash-lab", NewRecipient.model_validate(LABORATORY))
         return guard
 
     def start(self) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,6 +51,26 @@ def in_child(work: str, store: Store) -> str:
     return said
 
 
+@contextmanager
+def elsewhere(block: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
+    """Meanwhile another thread is in a block of code."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with block():
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 WORK = "UPDATE purposeguard_counter SET seq = seq + 1"
 
 
@@ -64,20 +86,9 @@ def test_a_child_that_was_forked_in_a_transaction_uses_no_file_of_it(tmp_path: P
 
 def test_a_fork_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forking, "PATIENCE", 0.2)
-    held, done = threading.Event(), threading.Event()
     with Store.open(f"sqlite:///{tmp_path}/a.db") as store:
-
-        def hold() -> None:
-            with store.reading():
-                held.set()
-                done.wait(60)
-
-        thread = threading.Thread(target=hold)
-        thread.start()
-        held.wait(30)
-        assert "was in a transaction when this process was forked" in in_child(WORK, store)
-        done.set()
-        thread.join()
+        with elsewhere(store.reading):
+            assert "was in a transaction when this process was forked" in in_child(WORK, store)
         monkeypatch.undo()
         assert in_child(WORK, store) == "written"
 
@@ -95,24 +106,13 @@ def test_a_child_of_a_fork_that_stopped_waiting_is_torn(monkeypatch: pytest.Monk
 
     one = Told()
     gate.told.add(one)
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with gate.transaction():
-            held.set()
-            done.wait(30)
 
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait(30)
     monkeypatch.setattr(forking, "time", SimpleNamespace(sleep=interrupted, monotonic=time.monotonic))
-    with pytest.raises(KeyboardInterrupt):  # of which `os.fork` takes no notice
+    with elsewhere(gate.transaction), pytest.raises(KeyboardInterrupt):  # of which `os.fork` takes no notice
         gate.close()
-    done.set()
-    thread.join()
     gate.open_in_child()
     assert told == [True]
 

@@ -25,6 +25,7 @@ from tests.governance.support import PATIENCE, count_denials, hold_ledger, in_ev
 from tests.governance.test_preferences import until
 
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
+Deny = Callable[[], None]
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def governance(store_url: str) -> Iterator[Governance]:
 
 
 @pytest.fixture
-def deny(governance: Governance) -> Callable[[], None]:
+def deny(governance: Governance) -> Deny:
     """Has a use refused, by code that goes on."""
     guard = pg.Guard(tm.NOTICE, governance=governance)
 
@@ -46,7 +47,7 @@ def deny(governance: Governance) -> Callable[[], None]:
 
 
 @in_event_loop
-async def test_the_block_ends_once_they_are_on_record(governance: Governance, deny: Callable[[], None]) -> None:
+async def test_the_block_ends_once_they_are_on_record(governance: Governance, deny: Deny) -> None:
     async def block(ended: asyncio.Event) -> None:
         async with governance.off_loop():
             deny()
@@ -70,9 +71,7 @@ async def test_the_block_ends_once_they_are_on_record(governance: Governance, de
 
 
 @in_event_loop
-async def test_what_is_on_record_is_not_kept_by_a_block_that_lasts(
-    governance: Governance, deny: Callable[[], None]
-) -> None:
+async def test_what_is_on_record_is_not_kept_by_a_block_that_lasts(governance: Governance, deny: Deny) -> None:
     def has(number: int) -> bool:
         return count_denials(governance) >= number
 
@@ -85,7 +84,7 @@ async def test_what_is_on_record_is_not_kept_by_a_block_that_lasts(
         assert len(block._writes) < 5
 
 
-def test_where_it_cannot_be_recorded_the_block_fails(governance: Governance, deny: Callable[[], None]) -> None:
+def test_where_it_cannot_be_recorded_the_block_fails(governance: Governance, deny: Deny) -> None:
     async def failing() -> None:
         async with governance.off_loop() as recorded:
             deny()
@@ -109,7 +108,7 @@ def test_where_it_cannot_be_recorded_the_block_fails(governance: Governance, den
     assert count_denials(governance) >= 1
 
 
-def test_a_changed_ledger_is_told(governance: Governance, deny: Callable[[], None]) -> None:
+def test_a_changed_ledger_is_told(governance: Governance, deny: Deny) -> None:
     deny()
     with governance.store.writing() as connection:
         connection.execute(sa.text("UPDATE purposeguard_ledger_head SET hash = 'x'"))
@@ -124,9 +123,7 @@ def test_a_changed_ledger_is_told(governance: Governance, deny: Callable[[], Non
 
 
 @in_event_loop
-async def test_who_is_cancelled_does_not_wait_and_the_denial_is_recorded(
-    governance: Governance, deny: Callable[[], None]
-) -> None:
+async def test_who_is_cancelled_does_not_wait_and_the_denial_is_recorded(governance: Governance, deny: Deny) -> None:
     async def block() -> None:
         async with governance.off_loop() as recorded:
             deny()
@@ -143,7 +140,7 @@ async def test_who_is_cancelled_does_not_wait_and_the_denial_is_recorded(
     assert count_denials(governance) == 1
 
 
-def test_under_trio_too(governance: Governance, deny: Callable[[], None]) -> None:
+def test_under_trio_too(governance: Governance, deny: Deny) -> None:
     async def story() -> None:
         async with governance.off_loop():
             deny()
@@ -157,9 +154,7 @@ def test_under_trio_too(governance: Governance, deny: Callable[[], None]) -> Non
 
 
 @in_event_loop
-async def test_threads_and_tasks_that_outlive_the_block_record_at_once(
-    governance: Governance, deny: Callable[[], None]
-) -> None:
+async def test_threads_and_tasks_that_outlive_the_block_record_at_once(governance: Governance, deny: Deny) -> None:
     async def later(begin: asyncio.Event) -> None:
         await begin.wait()
         with pytest.warns(BlockingStoreCall, match="off_loop"):
@@ -176,7 +171,7 @@ async def test_threads_and_tasks_that_outlive_the_block_record_at_once(
 
 
 def test_where_no_thread_can_be_started_the_loop_records_itself(
-    governance: Governance, deny: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    governance: Governance, deny: Deny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -201,7 +196,7 @@ def test_a_ledger_of_another_kind_records_at_once(store_url: str) -> None:
         asyncio.run(story())
 
 
-def test_one_warning_for_each_place_that_records_in_a_loop(governance: Governance, deny: Callable[[], None]) -> None:
+def test_one_warning_for_each_place_that_records_in_a_loop(governance: Governance, deny: Deny) -> None:
     async def story() -> None:
         for _ in range(3):
             deny()

@@ -22,7 +22,7 @@ from tests.governance.test_preferences import queries
 
 
 @pytest.fixture
-def all_preferences(subjects: Subjects) -> Iterator[PreferenceCache]:
+def cache(subjects: Subjects) -> Iterator[PreferenceCache]:
     with closing(PreferenceCache(subjects)) as found:
         yield found
 
@@ -31,18 +31,16 @@ def _by_subject(roster: Roster) -> dict[str, SubjectPreferences]:
     return {subject: preferences for preferences, of in roster.groups.items() for subject in of}
 
 
-def _agrees(all_preferences: PreferenceCache, subjects: Subjects, keys: list[str]) -> bool:
-    told = _by_subject(all_preferences.roster())
+def _agrees(cache: PreferenceCache, subjects: Subjects, keys: list[str]) -> bool:
+    told = _by_subject(cache.roster())
     return all(told.get(key, CLEAR) == subjects.preferences(key) for key in keys)
 
 
 KEYS = [str(number) for number in range(12)]
 
 
-def test_it_tells_of_each_subject_what_standing_tells(
-    all_preferences: PreferenceCache, subjects: Subjects, time: Time
-) -> None:
-    assert all_preferences.roster().groups == {}
+def test_it_tells_of_each_subject_what_standing_tells(cache: PreferenceCache, subjects: Subjects, time: Time) -> None:
+    assert cache.roster().groups == {}
     subjects.restrict(1)
     subjects.restrict(2, tm.RenewalGuidance)
     subjects.restrict(3, tm.RenewalGuidance)
@@ -53,70 +51,66 @@ def test_it_tells_of_each_subject_what_standing_tells(
     ended = subjects.restrict(7)
     subjects.lift(ended)
     subjects.restrict(8, until=time.now + datetime.timedelta(days=1))
-    assert _agrees(all_preferences, subjects, KEYS)
-    told = _by_subject(all_preferences.roster())
+    assert _agrees(cache, subjects, KEYS)
+    told = _by_subject(cache.roster())
     assert sorted(told) == ["1", "2", "3", "4", "5", "6", "8"]
     assert told["1"].all_suspended
 
 
-def test_nothing_is_read_again_while_nothing_changes(
-    all_preferences: PreferenceCache, subjects: Subjects, store: Store
-) -> None:
+def test_nothing_is_read_again_while_nothing_changes(cache: PreferenceCache, subjects: Subjects, store: Store) -> None:
     subjects.restrict(1)
-    first = all_preferences.roster()
+    first = cache.roster()
     with queries(store) as asked:
-        assert all_preferences.roster() is first
+        assert cache.roster() is first
         assert asked == []
         subjects.restrict(2)
         asked.clear()
-        second = all_preferences.roster()
+        second = cache.roster()
         assert second is not first
         assert len(asked) == 1  # of the subject who changed
     assert sorted(_by_subject(second)) == ["1", "2"]
 
 
 def test_a_change_of_another_process_is_in_it_within_a_second(
-    all_preferences: PreferenceCache, store_url: str, time: Time
+    cache: PreferenceCache, store_url: str, time: Time
 ) -> None:
-    assert all_preferences.roster().groups == {}
+    assert cache.roster().groups == {}
     with Store.open(store_url) as other:
         Subjects(other, tm.NOTICE, clock=time.clock).restrict(7)
-        all_preferences.poll_changes()
-        assert sorted(_by_subject(all_preferences.roster())) == ["7"]
+        cache.poll_changes()
+        assert sorted(_by_subject(cache.roster())) == ["7"]
 
 
-def test_what_ends_by_itself_is_out_of_it_then(
-    all_preferences: PreferenceCache, subjects: Subjects, time: Time
-) -> None:
+def test_what_ends_by_itself_is_out_of_it_then(cache: PreferenceCache, subjects: Subjects, time: Time) -> None:
     subjects.restrict(1, until=time.now + datetime.timedelta(hours=1))
     subjects.restrict(2)
-    before = all_preferences.roster()
+    before = cache.roster()
     assert sorted(_by_subject(before)) == ["1", "2"]
     time.passes(minutes=59)
-    assert all_preferences.roster() is before
+    assert cache.roster() is before
     time.passes(minutes=1)
-    assert sorted(_by_subject(all_preferences.roster())) == ["2"]
+    assert sorted(_by_subject(cache.roster())) == ["2"]
 
 
-def test_many_changes_are_read_at_once(all_preferences: PreferenceCache, subjects: Subjects) -> None:
-    all_preferences.roster()
+def test_many_changes_are_read_at_once(cache: PreferenceCache, subjects: Subjects) -> None:
+    cache.roster()
     for number in range(250):
         subjects.restrict(number, tm.EventInvitation)
-    assert len(_by_subject(all_preferences.roster())) == 250
-    assert _agrees(all_preferences, subjects, KEYS)
+    assert len(_by_subject(cache.roster())) == 250
+    assert _agrees(cache, subjects, KEYS)
 
 
 def test_it_is_refused_where_the_store_cannot_be_read(
-    all_preferences: PreferenceCache, subjects: Subjects, store: Store, request: pytest.FixtureRequest
+    cache: PreferenceCache, subjects: Subjects, store: Store, request: pytest.FixtureRequest
 ) -> None:
     subjects.restrict(1)
     with outage(store, request):
         with pytest.raises(StoreUnavailable):
-            all_preferences.roster()
+            cache.roster()
         with pytest.raises(StoreUnavailable):
-            all_preferences.roster()
-    all_preferences.poll_changes()
-    assert sorted(_by_subject(all_preferences.roster())) == ["1"]
+            cache.roster()
+    cache.poll_changes()
+    assert sorted(_by_subject(cache.roster())) == ["1"]
 
 
 def test_another_revision_is_asked_anew(store: Store) -> None:
@@ -132,11 +126,11 @@ def test_another_revision_is_asked_anew(store: Store) -> None:
         assert _by_subject(governance.roster()) == _by_subject(before)
 
 
-def test_a_change_that_is_told_twice_gives_one_roster(all_preferences: PreferenceCache, subjects: Subjects) -> None:
-    all_preferences.roster()
+def test_a_change_that_is_told_twice_gives_one_roster(cache: PreferenceCache, subjects: Subjects) -> None:
+    cache.roster()
     subjects.restrict(1)
-    told = all_preferences.roster()  # by the store, in the process that changed it
-    all_preferences.invalidate(["1"])  # and by the feed, a little later
-    assert all_preferences.roster() is told
-    all_preferences.forget()
-    assert all_preferences.roster() is told
+    told = cache.roster()  # by the store, in the process that changed it
+    cache.invalidate(["1"])  # and by the feed, a little later
+    assert cache.roster() is told
+    cache.forget()
+    assert cache.roster() is told

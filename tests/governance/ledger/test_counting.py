@@ -118,12 +118,10 @@ def test_no_thread_loses_a_count(counters: Counters, book: Book) -> None:
         while not ended.is_set():
             counters.flush()
 
-    threads = [threading.Thread(target=count) for _ in range(4)]
     flushing = [threading.Thread(target=flush) for _ in range(2)]
-    for thread in (*threads, *flushing):
+    for thread in flushing:
         thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([count] * 4)
     ended.set()
     for thread in flushing:
         thread.join()
@@ -171,9 +169,7 @@ def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book
     assert [counts for counts, _ in book.written] == [{hour(): 1}, {ten: 1}, {five: 1}]
 
 
-def test_what_cannot_be_written_is_kept_and_written_once_it_can(
-    counters: Counters, book: Book, time: Time, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_cannot_be_written_is_kept_and_written_once_it_can(counters: Counters, book: Book, time: Time) -> None:
     tick = counters.make_counter("it", "1.2(1)①", R)
     book.down = StoreUnavailable("the store is gone")
     for _ in range(3):

@@ -27,13 +27,16 @@ class Customer:
     device: Annotated[str, tm.ProductData]
 
 
+Load = Callable[[], Customer]
+
+
 @pytest.fixture
 def guard() -> pg.Guard:
     return pg.Guard(tm.NOTICE)
 
 
 @pytest.fixture
-def load(guard: pg.Guard) -> Callable[[], Customer]:
+def load(guard: pg.Guard) -> Load:
     @guard.access
     def load() -> Customer:
         return Customer("aiko@example.com", "TM-99")
@@ -49,9 +52,7 @@ def said(caught: pytest.ExceptionInfo[AssertionError]) -> list[str]:
     "sources", [tm.ProductData, "1.1b", ["1.1(b)"], {tm.ProductData, "1.1a"}, pg.Label(tm.ProductData), None]
 )
 @pytest.mark.parametrize("purpose", [tm.RenewalGuidance, "1.2(1)-1", "renewal-guidance", None])
-def test_a_violation_that_leaves_the_block(
-    guard: pg.Guard, load: Callable[[], Customer], sources: object, purpose: object
-) -> None:
+def test_a_violation_that_leaves_the_block(guard: pg.Guard, load: Load, sources: object, purpose: object) -> None:
     with guard.purpose(tm.RenewalGuidance), assert_denied(sources=sources, purpose=purpose, guard=guard):
         load()
     assert_denied(guard.purpose(tm.RenewalGuidance)(load), sources=sources, purpose=purpose)
@@ -62,7 +63,7 @@ def test_a_family_is_named_as_code_names_it(guard: pg.Guard) -> None:
         assert_denied(lambda: guard.check("1.1b", tm.AnyProductGuidance), sources="1.1b", purpose=purpose)
 
 
-def test_one_that_the_code_handles(guard: pg.Guard, load: Callable[[], Customer]) -> None:
+def test_one_that_the_code_handles(guard: pg.Guard, load: Load) -> None:
     @guard.purpose(tm.RenewalGuidance)
     def endpoint() -> int:
         try:
@@ -75,7 +76,7 @@ def test_one_that_the_code_handles(guard: pg.Guard, load: Callable[[], Customer]
         assert endpoint() == 403
 
 
-def test_one_that_is_only_observed(load: Callable[[], Customer]) -> None:
+def test_one_that_is_only_observed(load: Load) -> None:
     guard = pg.Guard(tm.NOTICE, mode="observe")
     with guard.purpose(tm.RenewalGuidance) as use, assert_denied(sources=tm.ProductData):
         assert use.open(SERIAL) == "TM-99"
@@ -107,7 +108,7 @@ def test_a_combination_is_denied_by_one_of_its_sources(guard: pg.Guard) -> None:
         assert_denied(lambda: guard.allows({"1.1a", "1.1b"}, "1.2(1)①"), sources="1.1a")
 
 
-def test_what_was_not_denied_says_what_was_decided(guard: pg.Guard, load: Callable[[], Customer]) -> None:
+def test_what_was_not_denied_says_what_was_decided(guard: pg.Guard, load: Load) -> None:
     @guard.purpose(tm.ProductProvision, activity="provision")
     def provide() -> None:
         for _ in range(3):
@@ -140,7 +141,7 @@ def test_many_decisions_are_not_all_listed(guard: pg.Guard) -> None:
     assert said(caught)[-1] == "  … and 8 other decisions"
 
 
-def test_other_errors_go_on(guard: pg.Guard, load: Callable[[], Customer]) -> None:
+def test_other_errors_go_on(guard: pg.Guard, load: Load) -> None:
     with pytest.raises(pg.PurposeMissing), assert_denied():
         load()
     with pytest.raises(ZeroDivisionError), assert_denied():
