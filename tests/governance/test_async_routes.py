@@ -222,7 +222,7 @@ async def test_what_an_application_begins_when_it_starts_records_at_once(
 
 
 @in_event_loop
-async def test_a_part_of_a_stream_is_sent_when_the_denial_before_it_is_on_record(
+async def test_a_part_of_a_stream_is_sent_once_the_denial_before_is_on_record(
     guard: pg.Guard, governance: Governance
 ) -> None:
     app = fastapi_app(guard)

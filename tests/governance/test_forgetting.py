@@ -528,9 +528,7 @@ def test_the_retention_job_forgets_whose_last_data_it_erases(house: House) -> No
     assert not any(in_clear(url) for url in filter(None, house))
 
 
-def test_a_run_that_ended_between_erasing_and_forgetting_is_resumed(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_ended_before_it_forgot_is_resumed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with house.governance() as governance:
         customers = Rows({TARO: datetime.date.min})
         governance.eraser("1.1(a)", "1.1(c)", forgets=lambda key: key)(customers)

@@ -156,9 +156,7 @@ def test_one_wrong_reading_ends_no_restriction(subjects: Subjects, time: Time, m
         assert [one.suspended for one in cache.roster().groups] == [one.suspended for one in roster.groups]
 
 
-def test_a_time_that_the_monotonic_clock_denies_ends_no_restriction_and_keeps_no_consent(
-    store: Store, time: Time
-) -> None:
+def test_a_time_that_the_monotonic_clock_denies_ends_no_restriction_nor_keeps_consent(store: Store, time: Time) -> None:
     subjects = Subjects(store, tm.NOTICE, clock=Clock(lambda: time.now, lambda: 0.0))
     with closing(PreferenceCache(subjects)) as cache:
         assert cache.preferences("7") == CLEAR

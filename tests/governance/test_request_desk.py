@@ -194,9 +194,7 @@ def test_requests_of_each_effect_are_fulfilled(office: Desk, kind: str, state: s
         ({"note": "a\0b"}, "cannot be stored"),
     ],
 )
-def test_a_new_request_that_is_wrong_comes_back_with_what_is_wrong(
-    office: Desk, wrong: dict[str, Any], told: str
-) -> None:
+def test_a_new_request_that_is_wrong_comes_back_with_why(office: Desk, wrong: dict[str, Any], told: str) -> None:
     browser = office.browser()
     given = {"kind": "correction", "subject": "kept-7", "note": "kept", **wrong}
     page = browser.send(browser.get("/new"), "new", **given)
@@ -276,7 +274,7 @@ def test_each_form_needs_its_token(office: Desk) -> None:
     assert tables(office.governance) == before
 
 
-def test_a_form_is_refused_after_a_day_and_accepted_after_the_secret_was_changed(
+def test_a_form_is_refused_after_a_day_and_accepted_after_the_secret_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     token = FormTokens(SECRET).sign("session", "Aiko")
@@ -299,9 +297,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(office: Desk) -> None:
 
 
 @pytest.mark.parametrize(("right", "fields"), STEPS)
-def test_a_clerk_without_a_right_sees_no_button_and_is_refused(
-    office: Desk, right: Right, fields: dict[str, str]
-) -> None:
+def test_who_lacks_a_right_sees_no_button_and_is_refused(office: Desk, right: Right, fields: dict[str, str]) -> None:
     number = number_for(office, right)
     whole, lacking = office.browser("Aiko"), office.browser("Aiko", RIGHTS - {right})
     page = whole.get(f"/requests/{number}")
@@ -422,9 +418,7 @@ def test_a_form_that_is_sent_twice_does_its_work_once(office: Desk, action: str,
 
 
 @pytest.mark.parametrize(("action", "fields"), STEPS)
-def test_a_clerk_whose_page_is_stale_is_told_and_changes_nothing(
-    office: Desk, action: str, fields: dict[str, str]
-) -> None:
+def test_whose_page_is_stale_is_told_and_changes_nothing(office: Desk, action: str, fields: dict[str, str]) -> None:
     number = number_for(office, action)
     browser = office.browser("Aiko")
     page = browser.get(f"/requests/{number}")
@@ -536,9 +530,7 @@ def test_a_request_that_does_not_exist_is_not_found(office: Desk, number: str) -
     assert "There is no such" in page.text
 
 
-def test_nothing_of_a_person_is_in_a_url_a_title_a_header_or_a_log(
-    office: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_of_a_person_is_in_a_url_title_header_or_log(office: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     browser = office.browser()
     pages = [browser.get(), browser.get("/new")]

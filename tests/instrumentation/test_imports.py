@@ -71,9 +71,7 @@ def test_a_search_for_a_module_does_not_use_up_its_hooks(folder: Path, monkeypat
     assert seen == [module]
 
 
-def test_a_module_in_an_archive_is_hooked_and_its_data_readable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_in_an_archive_is_hooked_and_its_data_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "archive.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("zipped_package/__init__.py", "value = 1\n")

@@ -15,9 +15,7 @@ from purposeguard.project.directory import find_directory, read_project, read_se
 NOTICE_FILE = Path(bundled.__file__).parent / "trendmicro_jp" / "notice.toml"
 
 
-def test_the_directory_is_beside_the_project_file_or_in_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_directory_is_by_the_project_file_or_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = tmp_path / "app" / "inner"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)

@@ -94,9 +94,7 @@ def test_other_arguments_are_refused(small: Notice) -> None:
         ('purpose = "4②"\nchannel = "email"', "`email` is not a channel of this purpose"),
     ],
 )
-def test_a_closed_purpose_needs_its_channel(
-    write: Callable[..., Path], small: Notice, entry: str, message: str
-) -> None:
+def test_a_closed_purpose_needs_a_channel(write: Callable[..., Path], small: Notice, entry: str, message: str) -> None:
     with pytest.raises(NoticeError) as caught:
         Guard(small, purposes=write(f'["GET /"]\n{entry}\n'))
     assert message in str(caught.value)

@@ -99,9 +99,7 @@ def everything(*targets: object) -> tuple[list[Entry], collections.Counter[Hour]
 
 
 @pytest.mark.parametrize("name", ["old.jsonl", "old.jsonl.gz"])
-def test_old_entries_are_moved_to_a_file_and_read_together_with_the_rest(
-    filled: Place, tmp_path: Path, name: str
-) -> None:
+def test_old_entries_are_moved_to_a_file_and_read_with_the_rest(filled: Place, tmp_path: Path, name: str) -> None:
     before = everything(filled.target)
     count = len(before[0])
     first, second = tmp_path / name, tmp_path / f"more-{name}"
@@ -588,9 +586,7 @@ def test_a_process_with_a_key_makes_no_checkpoint_behind_a_false_archive(archive
     assert found["by_file"], found
 
 
-def test_what_follows_an_archive_is_verified_from_an_older_checkpoint(
-    filled: Place, tmp_path: Path, pair: Path
-) -> None:
+def test_what_follows_an_archive_verifies_from_an_older_checkpoint(filled: Place, tmp_path: Path, pair: Path) -> None:
     filled.open(checkpoints=Checkpoints(tmp_path / "checkpoints", pair)).checkpoint()
     early = read_last_in_file(tmp_path / "checkpoints")
     time = Time(START + datetime.timedelta(days=1))

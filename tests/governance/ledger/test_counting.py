@@ -234,9 +234,7 @@ def test_few_losses_are_all_named(book: Book, time: Time, caplog: pytest.LogCapt
     assert told.startswith("2 counted uses are lost, since they cannot be written: OSError (lost: 2 by it for ")
 
 
-def test_where_nothing_is_left_to_write_nothing_is_said(
-    book: Book, time: Time, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_with_nothing_left_to_write_nothing_is_said(book: Book, time: Time, caplog: pytest.LogCaptureFixture) -> None:
     counters = Counters(book, Clock(time), NEVER)
     counters.add("it", "1.2(1)①", R, 2)
     counters.flush()
