@@ -229,7 +229,3 @@ def test_an_inquiry_of_a_customer_is_none_that_the_desk_for_inquiries_can_answer
 @pytest.mark.parametrize("body", [{"text": "?"}, {"lead_id": 1, "customer_id": 1, "text": "?"}], ids=["nobody", "two"])
 def test_an_inquiry_has_one_sender(people, body):
     assert people.post("/inquiries", json=body).status_code == 422
-
-
-def test_a_channel_that_the_shop_does_not_have_is_no_request(people):
-    assert people.post("/leads/1/warnings?channel=pigeon", json=ISSUE).status_code == 422

@@ -140,11 +140,6 @@ def test_who_opts_out_after_the_export_is_on_the_list_and_gets_no_letter(exporte
     assert all(message.body.startswith("Dear ") for message in mailer.sent)
 
 
-def test_who_opted_out_before_is_not_exported(people, ask):
-    ask(STOP, "lead:1", ["AnyEventInvitation"])
-    assert people.put("/reports/contacts").json()["rows"] == 2
-
-
 def test_a_list_of_nobody_is_one(people, ask, mailer):
     for who in ("customer:1", "lead:1", "prospect:1"):
         ask(STOP, who)

@@ -150,13 +150,6 @@ def test_a_seal_that_is_printed_or_logged_shows_its_clause(people, caplog):
     ]
 
 
-def test_what_is_handed_to_the_web_framework_sealed_is_not_written(people):
-    response = people.get("/mistakes/hand-out/1")
-    assert response.status_code == 500
-    assert response.json()["title"] == "no purpose"
-    assert "outside any purpose" in response.json()["detail"]
-
-
 def test_an_answer_is_written_as_its_purpose_has_it(people):
     with guard.purpose(tm.RenewalGuidance):
         card = repository.customer(1).model_dump_json()
