@@ -161,8 +161,7 @@ REQUESTS = {
     f"GET /{ADDRESS}": ("GET (no route)", {"handler"}),
 }
 OWN = override_settings(
-    ROOT_URLCONF=urls,
-    MIDDLEWARE=["purposeguard.integrations.django.PurposeMiddleware", f"{__name__}.middleware"],
+    ROOT_URLCONF=urls, MIDDLEWARE=["purposeguard.integrations.django.PurposeMiddleware", f"{__name__}.middleware"]
 )
 
 

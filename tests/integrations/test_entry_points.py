@@ -285,11 +285,7 @@ def test_routes_of_starlette_are_entry_points_with_and_without_a_purpose(looks: 
     client.get("/a/1")
     client.head("/a/2")
     client.get("/m/eu/b/3")
-    assert looks.seen == {
-        "/a/1": "GET /a/{key}",
-        "/a/2": "GET /a/{key}",
-        "/m/eu/b/3": "GET /m/{area}/b/{key:int}",
-    }
+    assert looks.seen == {"/a/1": "GET /a/{key}", "/a/2": "GET /a/{key}", "/m/eu/b/3": "GET /m/{area}/b/{key:int}"}
 
 
 def test_an_application_without_known_routes_has_an_entry_point(looks: Looks) -> None:

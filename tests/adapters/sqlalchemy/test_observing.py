@@ -286,10 +286,7 @@ SESSIONS |= {
     ),
     "objects without tags": (lambda s: s.get_one(Setting, "colour").value, ""),
     "one that is not there": (lambda s: s.get(Person, 99), "people.email"),
-    "many objects at once": (
-        lambda s: s.bulk_insert_mappings(Visit, [{"kind": "visit", "ip": "10.1.1.1"}] * 3),
-        "",
-    ),
+    "many objects at once": (lambda s: s.bulk_insert_mappings(Visit, [{"kind": "visit", "ip": "10.1.1.1"}] * 3), ""),
     "the connection of the driver": (
         lambda s: _fetch(s.connection().connection.cursor(), "SELECT email FROM customers ORDER BY id"),
         EMAIL,
