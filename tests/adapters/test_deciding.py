@@ -289,9 +289,6 @@ def test_another_revision_is_asked_anew(guard: pg.Guard) -> None:
         assert after.permitted == {"1.1(a)"}
 
 
-# ---- what engines compare with ---------------------------------------------------------------------------------------
-
-
 def test_sources_have_usual_spellings_and_any_other() -> None:
     known = spellings(NOTICE)
     assert {known["1.1(a)"], known["1.1a"], known["Registration"], known["registration"], known["1.1A"]} == {"1.1(a)"}

@@ -99,8 +99,6 @@ def test_rows_of_subjects_who_stopped_a_use_under_one_notice() -> None:
     assert found == {"jp": ([8], [8]), "eu": ([7, 8], [7, 8]), "jp, eu": ([8], [8])}
 
 
-# ---- rows that say their source and their days -----------------------------------------------------------------------
-
 NOW = datetime.datetime(2024, 7, 31, 12, tzinfo=datetime.UTC)
 EARLY, BETWEEN, LATE = (datetime.datetime.fromisoformat(f"2024-06-30T{hour}:00:00+00:00") for hour in (12, 18, 23))
 """On 30 June in both zones; on 1 July in Tokyo alone; on 1 July in both. Of 30 days from then the last is today."""

@@ -185,9 +185,6 @@ def test_columns_are_values() -> None:
         one["email"] = Tag()  # type: ignore[index]
 
 
-# ---- as text ---------------------------------------------------------------------------------------------------------
-
-
 def test_a_tag_is_written_in_one_way() -> None:
     assert encode(Tag(pg.Label(tm.Registration)), NOTICE) == (
         '{"notice":"trendmicro-jp","revision":"2024-04-01","sources":["1.1(a)"],"version":1}'
@@ -269,9 +266,6 @@ def test_a_broken_or_foreign_tag_is_refused(text: object, error: type[Exception]
 def test_no_text_is_read_as_a_tag_by_chance(text: str | bytes) -> None:
     with pytest.raises(pg.UnlabelledData):
         decode(text, NOTICE, "email")
-
-
-# ---- tables ----------------------------------------------------------------------------------------------------------
 
 
 def test_tables_are_told_by_name() -> None:

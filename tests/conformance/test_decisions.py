@@ -26,9 +26,6 @@ def named(case: Case) -> str:
     return case.id
 
 
-# ---- The file -----------------------------------------------------------------------------------------------------
-
-
 def test_the_file_is_what_its_script_writes() -> None:
     assert PATH.read_text("utf-8") == write.text()
 
@@ -60,9 +57,6 @@ def test_it_asks_for_every_purpose_family_source_and_channel_and_expects_every_k
     }
     assert len({case.id for case in CASES}) == len(CASES) >= 300
     assert 0.25 < kinds[None] / len(CASES) < 0.75
-
-
-# ---- The library --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("theme", sorted({case.given["theme"] for case in ANSWERED}))
@@ -113,9 +107,6 @@ def test_the_compiled_table_answers() -> None:
         for source in label:
             alone = matrix.row_for(Label(source), channel, case.context)
             assert (purpose not in alone) is (source.clause in case.denied), case.given
-
-
-# ---- The specification, and Cedar ---------------------------------------------------------------------------------
 
 
 def test_the_specification_answers() -> None:

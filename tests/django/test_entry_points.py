@@ -224,8 +224,6 @@ def test_a_command_is_an_entry_point() -> None:
     assert SEEN == {"command": "command test_entry_points"}
 
 
-# --- purposes of a file
-
 FILE = """\
 ["GET /shops/**"]
 purpose = "renewal-guidance"

@@ -118,8 +118,6 @@ def test_a_refusal_is_a_problem_without_values(path: str) -> None:
         assert "sources" not in json.loads(Client().get(path).content)
 
 
-# ---- views of a test -------------------------------------------------------------------------------------------------
-
 get = RequestFactory().get("/")
 aget = AsyncRequestFactory().get("/")
 

@@ -110,9 +110,6 @@ def test_generated_notices_at_length(part: int, record_property: Property) -> No
     record_property(NAME, tally.told(f"generated notices, part {part + 1}"))
 
 
-# ---- What rests on consent ----------------------------------------------------------------------------------------
-
-
 def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
     """Cedar, told what the subject agreed to, beside the matrix and the second specification; how many were allowed."""
     matrix = PolicyTable(notice)
@@ -162,9 +159,6 @@ def test_conditions_and_several_bases_of_generated_notices(notice: Notice, seed:
     compare_consents(notice, questions)
 
 
-# ---- Two revisions --------------------------------------------------------------------------------------------------
-
-
 @settings(max_examples=25)
 @given(history=generated.histories(), seed=st.integers(0, 2**32))
 def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: History, seed: int) -> None:
@@ -185,9 +179,6 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
         given_ = (question.sources, question.purpose, question.channel)
         if one and other:
             assert spec.is_allowed(documents, *given_, collected_under=then.revision), question
-
-
-# ---- What can only be asked of Cedar ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("notice", [tm.NOTICE, EVERYTHING], ids=["trendmicro-jp", "everything"])

@@ -131,9 +131,6 @@ def test_the_order_of_hashes_does_not_matter() -> None:
     assert runs[0].stdout == runs[1].stdout
 
 
-# ---- names ----------------------------------------------------------------------------------------------------------
-
-
 def test_ids_that_two_kinds_share_stay_apart() -> None:
     """A purpose may have the id that a clause's group would have."""
     notice = Notice.parse(
@@ -189,9 +186,6 @@ FEW: dict[str, Any] = {
         }
     ],
 }
-
-
-# ---- notation -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

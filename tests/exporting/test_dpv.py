@@ -112,9 +112,6 @@ def test_the_shapes_would_notice() -> None:
         assert not validate(changed, shacl_graph=SHAPES_GRAPH)[0], (right, wrong)
 
 
-# ---- the same decisions ---------------------------------------------------------------------------------------------
-
-
 Question = tuple[str, str, str | None, tuple[str, ...]]
 
 
@@ -159,9 +156,6 @@ def test_no_rule_can_be_left_out() -> None:
         rules = copy.copy(whole)
         rules.rules = [other for other in whole.rules if other is not rule]
         assert [rules.allows(*question) for question in asked] != right, rule
-
-
-# ---- what it tells --------------------------------------------------------------------------------------------------
 
 
 def test_titles_clauses_and_notes_are_in_both_languages() -> None:

@@ -95,9 +95,6 @@ def test_the_page_names_every_option(engine: str) -> None:
         assert f"`{option}" in section[1], option
 
 
-# ---- Fides and DPV --------------------------------------------------------------------------------------------------
-
-
 def test_manifests_and_a_graph_are_written_and_compared(tmp_path: Path) -> None:
     texts = {"fides": fides.export(tm.NOTICE.document, "ja"), "dpv": dpv.export(tm.NOTICE.document)}
     for engine, language in (("fides", ["--language", "ja"]), ("dpv", [])):

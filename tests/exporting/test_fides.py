@@ -87,9 +87,6 @@ def test_fideslang_reads_the_notices_decisions(tmp_path: Path) -> None:
     assert answers[2]["rights"] == ["Access", "Rectification", "Restrict Processing", "Erasure"]
 
 
-# ---- an application -------------------------------------------------------------------------------------------------
-
-
 class Customer(pg.PersonalModel):
     key: int
     email: pg.Personal[str, tm.Registration]

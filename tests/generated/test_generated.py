@@ -52,9 +52,6 @@ def test_histories_are_in_order(history: pg.History) -> None:
     assert len(history) == 3
 
 
-# ---- Faults -------------------------------------------------------------------------------------------------------
-
-
 def test_every_kind_of_fault_is_drawn() -> None:
     kinds = {fault.kind for faulty in drawn(generated.faulty_notices(most=8), 120) for fault in faulty.faults}
     assert kinds <= {*PLANTS, *UNREADABLE}

@@ -88,8 +88,6 @@ def own_convertor() -> Iterator[None]:
     del CONVERTOR_TYPES["even"]
 
 
-# --- generated route tables, generated paths ------------------------------------------------------------------------
-
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")
 PARAMETERS = ("{p}", "{p:int}", "{p:float}", "{p:uuid}", "{p:path}", "{p:even}", "x{p}", "{p}.csv")
 SEGMENTS = ("a", "b", "a.b", "\u3042", *PARAMETERS)
@@ -240,9 +238,6 @@ def including(name: str) -> Any:
         ran.append((f"{method} {''.join(prefixes_reached)}{path}", under_way()))
 
     return respond
-
-
-# --- by hand --------------------------------------------------------------------------------------------------------
 
 
 def test_a_line_break_at_the_end_is_the_route_s_own() -> None:

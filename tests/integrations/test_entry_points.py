@@ -59,9 +59,6 @@ def in_thread(look: Callable[[], None]) -> None:
     asyncio.run(asyncio.to_thread(look))
 
 
-# --- FastAPI and Starlette
-
-
 def make_fastapi(looks: Looks) -> FastAPI:
     guard = pg.Guard(tm.NOTICE, observers=[looks])
     app = FastAPI()
@@ -298,9 +295,6 @@ def test_an_application_without_known_routes_has_an_entry_point(looks: Looks) ->
     passports = Passports(guard, keys={"k": bytes(32)})
     TestClient(PassportMiddleware(app, passports, permits=[tm.RenewalGuidance], required=False)).post(f"/{ADDRESS}")
     assert looks.seen == {"application": "POST (no route)"}
-
-
-# --- Flask
 
 
 def make_flask(looks: Looks) -> Flask:

@@ -84,9 +84,6 @@ def started(app: FastAPI) -> None:
         pass
 
 
-# --- answers are written inside the purpose -------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_sealed_and_withheld_answers_are_written_by_the_ordinary_response_model(guard: pg.Guard, in_thread: bool):
     router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
@@ -160,9 +157,6 @@ def test_the_schema_is_plain_and_names_purpose_and_clause(guard: pg.Guard):
     assert len(schema["paths"]["/"]["post"]["x-purpose-clauses"]) == 3
     name = schema["components"]["schemas"]["Customer"]["properties"]["name"]
     assert (name["type"], name["x-collected-under"]) == ("string", ["1.1(a)"])
-
-
-# --- errors are problem details, without what was asked or answered -------------------------------------------------
 
 
 @pytest.fixture
@@ -304,9 +298,6 @@ def test_handlers_of_the_application_s_own_stay(guard: pg.Guard):
         guard.check(tm.ProductData, tm.RenewalGuidance)
 
     assert client_of(app).get("/").status_code == 418
-
-
-# --- how purposes are stated ----------------------------------------------------------------------------------------
 
 
 def under(guard: pg.Guard) -> str:
@@ -499,9 +490,6 @@ def test_middlewares_may_stand_around_or_inside(guard: pg.Guard, before: bool):
     assert seen == ["none", "none"]
 
 
-# --- whose data a request is about ----------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "store.db"
@@ -617,9 +605,6 @@ def test_a_parameter_of_the_path_below_which_a_router_is_included_may_name_the_s
     governance.restrict(8, tm.ProductGuidance)
     client = client_of(app)
     assert [client.get(f"/customers/{key}/card").status_code for key in (7, 8)] == [200, 403]
-
-
-# --- what is noticed at start-up ------------------------------------------------------------------------------------
 
 
 def place_of(fn: Any) -> str:
@@ -871,9 +856,6 @@ def test_an_endpoint_is_still_what_it_was(guard: pg.Guard):
         yield under(guard)
 
     assert inspect.isasyncgenfunction(one)
-
-
-# ---- observe mode
 
 
 def shop(guard: pg.Guard | None) -> FastAPI:

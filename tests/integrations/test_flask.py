@@ -71,9 +71,6 @@ def client(app: Flask, routes: Any, **options: Any) -> FlaskClient:
 RENEWAL, PRODUCT = "1.2(1)①", "1.2(1)②"
 
 
-# --- Which route
-
-
 def test_a_request_runs_for_the_purpose_of_its_route() -> None:
     routes = {"GET /customers/<int:key>": guard.purpose(tm.RenewalGuidance), "health": None}
     found = client(application(), routes)
@@ -157,9 +154,6 @@ def test_each_route_is_an_activity_where_it_is_given_its_purpose() -> None:
         (f"{__name__}.GET /customers/<int:key>", __name__, True),
         ("change", __name__, True),
     }
-
-
-# --- Where it holds
 
 
 def test_it_holds_from_the_first_hook_to_the_last() -> None:
@@ -362,9 +356,6 @@ def test_where_its_middleware_is_taken_away_there_is_no_purpose() -> None:
     assert held() == "none"
 
 
-# --- Errors
-
-
 def problems(app: Flask) -> None:
     app.add_url_rule("/device", "device", lambda: load().device)
 
@@ -409,9 +400,6 @@ def test_a_handler_of_the_application_comes_first() -> None:
 
     found = client(app, {"device": guard.purpose(tm.RenewalGuidance)}).get("/device")
     assert (found.status_code, found.json) == (451, ["name"])
-
-
-# --- Misdeclared
 
 
 def wrong(app: Flask, routes: Any) -> str:
@@ -491,9 +479,6 @@ def test_an_application_that_is_dropped_is_gone() -> None:
     del app
     gc.collect()
     assert gone() is None
-
-
-# --- Observe mode
 
 
 def observed_shop(watching: pg.Guard, *, purposes: bool) -> Flask:

@@ -333,9 +333,6 @@ def test_where_texts_are_too_many_none_is_shown() -> None:
     assert texts.replace_in_text("anything") == "<not shown>"
 
 
-# --- exceptions ----------------------------------------------------------------------------------------------------
-
-
 class Coded(Exception):
     def __init__(self, code: int, given: object) -> None:
         super().__init__(code, given)

@@ -251,9 +251,6 @@ def test_without_an_sdk_it_costs_and_says_nothing() -> None:
             use.open(D)
 
 
-# --- spans ---------------------------------------------------------------------------------------------------------
-
-
 def test_spans_say_what_they_are_for(world: World) -> None:
     guard = pg.Guard(tm.NOTICE)
     world.provider.add_span_processor(PurposeSpans(guard))

@@ -231,9 +231,6 @@ def test_flask_and_the_file_may_not_state_different_purposes(guard: pg.Guard, wa
             assert app.test_client().get("/renewals/a").text.startswith("renewal-guidance as ")
 
 
-# --- Celery
-
-
 def nothing() -> None: ...
 
 

@@ -46,9 +46,6 @@ def _table(**columns: str | None) -> pa.Table:
     return pa.table([pa.array(["x"])] * len(fields), schema=pa.schema(fields))
 
 
-# ---- models ----------------------------------------------------------------------------------------------------------
-
-
 def test_a_schema_has_the_types_and_the_tags_of_the_model() -> None:
     schema = schema_of(Customer, NOTICE)
     types = {field.name: str(field.type) for field in schema}
@@ -130,9 +127,6 @@ def test_what_is_no_model_has_no_schema() -> None:
             schema_of(given_, NOTICE)
 
 
-# ---- tagging ---------------------------------------------------------------------------------------------------------
-
-
 def test_tables_batches_data_sets_and_schemas_are_tagged_alike(tmp_path: Any) -> None:
     plain = pa.table({"email": ["a"], "age": [1]}).replace_schema_metadata({"other": "kept"})
     pq.write_table(plain, tmp_path / "plain.parquet")
@@ -206,9 +200,6 @@ def test_a_tag_of_an_earlier_revision_is_read_by_a_history() -> None:
     assert columns_of(table, history)["email"].label is Label(tm.Registration)
     with pytest.raises(UnknownSource, match="not known"):
         columns_of(table, later)
-
-
-# ---- what Arrow does -------------------------------------------------------------------------------------------------
 
 
 def test_a_renamed_column_keeps_its_tag_and_a_replaced_one_has_none() -> None:

@@ -81,9 +81,6 @@ def test_what_went_to_spark_and_back_bears_the_same_tags(spark: Any, tmp_path: P
     assert back == expected
 
 
-# ---- without Spark ---------------------------------------------------------------------------------------------------
-
-
 def _from_spark(*fields: dict[str, Any], table: pa.Table | None = None) -> pa.Table:
     schema = json.dumps({"type": "struct", "fields": fields})
     given = pa.table({"email": ["a"], "device": ["b"]}) if table is None else table

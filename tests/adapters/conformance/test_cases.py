@@ -82,8 +82,6 @@ def _compare(case: Case, answer: Evaluated) -> None:
             assert labels(case, answer.reads[name]) == sorted(clauses), name
 
 
-# ---- What the specification says of a case, whatever its rows are ----------------------------------------------------
-
 SPECIFIED = [case for case in CASES if case.theme != "bad" and case.expect.get("by_rows") is None]
 WITHHELD = [case for case in SPECIFIED if case.op in ("withhold", "permitted-withhold")]
 FLOWS = [case for case in SPECIFIED if case.refused == "FlowViolation"]

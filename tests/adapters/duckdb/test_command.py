@@ -233,9 +233,6 @@ def test_tags_of_a_column_that_is_not_there(folder):
     assert "`mail` is tagged" in result.stderr
 
 
-# ---- explain
-
-
 def test_explain_says_what_is_used_and_runs_nothing(folder):
     statement = "SELECT email, upper(device) AS d, error(email) AS e FROM customer"
     result = sql(statement, "customer.parquet", *FOR, "--explain", "--format", "json")
@@ -258,9 +255,6 @@ def test_explain_tells_of_columns_without_a_tag(folder):
     result = sql("SELECT total FROM orders", "orders.csv", *FOR, "--explain")
     assert result.exit_code == 1
     assert "no tag" in result.stdout
-
-
-# ---- how much is printed
 
 
 def test_of_many_rows_the_first_are_printed(folder):
@@ -295,9 +289,6 @@ def test_a_table_without_rows(folder):
     result = sql("SELECT email FROM customer WHERE id > 9", "customer.parquet", *FOR)
     assert result.exit_code == 0
     assert "0 rows" in result.stdout
-
-
-# ---- governance, other notices, and what is not installed
 
 
 def test_who_opted_out_is_left_out_and_the_use_is_recorded(folder):

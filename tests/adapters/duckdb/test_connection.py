@@ -122,9 +122,6 @@ def test_a_view_that_cannot_be_looked_into_is_refused(tmp_path, text):
         connect(GUARD, {"customer": customer(tmp_path / "c.parquet")}, views={"v": text})
 
 
-# ---- what tables are given as
-
-
 def test_frames_and_tables_of_arrow_are_read_as_they_are(tmp_path):
     tagged = arrow.tagged(pa.table(ROWS), CUSTOMER, tm.NOTICE)
     tables = {
@@ -179,9 +176,6 @@ def test_names_beyond_ascii_and_with_quotes_work(tmp_path):
     tags = {'番"号': pg.NotPersonal, "the name": tm.Registration}
     with connect(GUARD, {'顧"客': table}, tags={'顧"客': tags}) as connection, GUARD.purpose(tm.RenewalGuidance):
         assert connection.sql('SELECT "番""号", "the name" FROM "顧""客"').fetchall() == [(1, "x")]
-
-
-# ---- results
 
 
 def test_rows_are_handed_out_while_their_use_is_under_way(connection):
@@ -301,9 +295,6 @@ def test_results_and_connections_are_not_copied_and_show_no_rows(connection):
                     way(one)
 
 
-# ---- what DuckDB says
-
-
 def test_an_error_while_it_runs_tells_no_values(connection):
     with GUARD.purpose(tm.RenewalGuidance), pytest.raises(duckdb.ConversionException) as caught:
         connection.sql("SELECT email::INTEGER FROM customer")
@@ -315,9 +306,6 @@ def test_an_error_while_it_runs_tells_no_values(connection):
 def test_an_error_of_types_says_what_is_wrong(connection):
     with pytest.raises(duckdb.BinderException, match="date_part"):
         connection.sql("SELECT date_part('year', id) FROM customer")
-
-
-# ---- threads, and the end
 
 
 def test_a_connection_works_in_many_threads(connection):
@@ -362,9 +350,6 @@ def test_a_closed_connection_answers_nothing(connection):
     connection.close()
     with pytest.raises(duckdb.ConnectionException):
         connection.sql("SELECT 1 AS one")
-
-
-# ---- what is said of a statement
 
 
 def test_a_statement_is_explained_without_being_run(connection):

@@ -27,9 +27,6 @@ def rows(path, text, tags=None, purpose=tm.RenewalGuidance):
         return connection.sql(text).fetchall()
 
 
-# ---- kinds of files
-
-
 def test_feather_bears_its_tags(tmp_path):
     path = tmp_path / "c.feather"
     feather.write_feather(arrow.tagged(pa.table(ROWS), CUSTOMER, tm.NOTICE), path)
@@ -74,9 +71,6 @@ def test_names_of_columns_beyond_ascii(tmp_path):
     assert rows(path, 'SELECT "氏名" FROM t', tags) == [("太郎",)]
     with pytest.raises(pg.PurposeViolation, match=r"`t.メール`"):
         rows(path, "SELECT メール FROM t", tags)
-
-
-# ---- tags of files
 
 
 def test_a_file_without_tags_has_columns_that_nobody_may_use(tmp_path):
@@ -161,9 +155,6 @@ def test_a_tagged_class_tells_the_columns(tmp_path):
 
     path = written(tmp_path / "o.csv", "id,total\n1,10\n")
     assert rows(path, "SELECT * FROM t", Order) == [(1, 10)]
-
-
-# ---- files that are none
 
 
 @pytest.mark.parametrize("name", ["no.parquet", "no.csv", "no.feather", "folder/no.parquet"])
@@ -259,9 +250,6 @@ def test_a_very_wide_file(tmp_path):
         rows(path, "SELECT * FROM t")
 
 
-# ---- files that change
-
-
 def test_a_file_that_has_changed_is_refused(tmp_path):
     path = customer(tmp_path / "c.parquet")
     with connect(GUARD, {"t": path}) as connection, GUARD.purpose(tm.RenewalGuidance):
@@ -289,9 +277,6 @@ def test_what_is_no_parquet_is_read_when_it_is_opened(tmp_path):
     with connect(GUARD, {"t": path}, tags={"t": TAGS}) as connection, GUARD.purpose(tm.RenewalGuidance):
         path.unlink()
         assert connection.sql("SELECT total FROM t").fetchall() == [(10,)]
-
-
-# ---- databases
 
 
 @pytest.fixture

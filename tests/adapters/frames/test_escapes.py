@@ -30,9 +30,6 @@ TAGS = {"email": tm.Registration, "device": tm.ProductData}
 TAGGED = arrow.tagged(TABLE, TAGS, tm.NOTICE)
 
 
-# ---- blocked ---------------------------------------------------------------------------------------------------------
-
-
 def test_tags_of_another_table_do_not_take_the_place_of_those_that_it_bears() -> None:
     with GUARD.purpose(tm.RenewalGuidance):
         for lesser in ({"email": pg.NotPersonal, "device": pg.NotPersonal}, {**TAGS, "device": tm.Registration}):
@@ -370,9 +367,6 @@ def test_a_rule_goes_to_other_processes() -> None:
             {"source": pg.RowSource, "email": pg.ByRow},
         )
     assert pickle.loads(pickle.dumps(lazy)).collect()["email"].to_list() == ["a"]
-
-
-# ---- limits ----------------------------------------------------------------------------------------------------------
 
 
 def test_limit_what_was_checked_and_converted_is_a_plain_value() -> None:

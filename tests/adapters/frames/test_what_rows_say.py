@@ -56,9 +56,6 @@ def _sources(values: Sequence[str | None]) -> pa.Table:
     return _table(values, "source", pa.string())
 
 
-# ---- sources ---------------------------------------------------------------------------------------------------------
-
-
 @each
 def test_ids_are_read_in_any_spelling(kind: str) -> None:
     given = [
@@ -131,8 +128,6 @@ def test_a_dictionary_of_sources_is_read_by_its_values() -> None:
         with pytest.raises(pg.UnlabelledData, match="`source` is marked RowSource"):
             _kept(pa.table({"source": coded, "n": range(2)}), BY_ROW)
 
-
-# ---- subjects --------------------------------------------------------------------------------------------------------
 
 KEY = uuid.UUID("0d9f8a1c-1111-4222-8333-944455556666")
 WHOSE = {"who": pg.Subject, "n": tm.Registration}
@@ -275,8 +270,6 @@ def test_numbers_that_pandas_made_floats_are_refused() -> None:
     with pytest.raises(pg.UnlabelledData, match="`who` is marked Subject and holds Float64"):
         _kept(pd.DataFrame({"who": [1, None], "n": [0, 1]}), WHOSE, Told({"1": STOPPED}))
 
-
-# ---- days ------------------------------------------------------------------------------------------------------------
 
 PERIODS = {
     "clause": "8",

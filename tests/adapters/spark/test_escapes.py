@@ -289,9 +289,6 @@ def test_a_tag_is_not_taken_away_by_way_of_a_function(sp: Spark, customers: Data
         sp.tagged(customers.mapInPandas(lambda them: them, "x string"), {"x": NotPersonal})
 
 
-# ---- behind the wrapper ----------------------------------------------------------------------------------------------
-
-
 GIVING: dict[str, Callable[[Any], Any]] = {
     "collect": lambda g: g.collect(),
     "toPandas": lambda g: g.toPandas(),

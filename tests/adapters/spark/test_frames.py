@@ -45,9 +45,6 @@ def improving(guard: pg.Guard) -> Iterator[None]:
         yield
 
 
-# ---- checking --------------------------------------------------------------------------------------------------------
-
-
 def test_what_may_be_used_may_be_read(sp: Spark, customers: DataFrame, renewing: None) -> None:
     made = customers.select("email")
     sp.check(made)
@@ -143,9 +140,6 @@ def test_what_is_only_observed_is_told_once(customers: DataFrame, mixed: DataFra
     assert [type(error) for error, _ in ledger.denials] == [pg.PurposeViolation] * 2
 
 
-# ---- withholding -----------------------------------------------------------------------------------------------------
-
-
 def test_columns_that_may_not_be_used_are_withheld(sp: Spark, customers: DataFrame, renewing: None) -> None:
     made = customers.select("id", F.concat("email", "device").alias("both"), "city", "device")
     assert sp.withhold(made).columns == ["id", "city"]
@@ -176,9 +170,6 @@ def test_columns_without_a_tag_are_not_merely_withheld(
     other = session.createDataFrame([(1, "x")], "a int, b string")
     with pytest.raises(pg.UnlabelledData, match="`b` carries no tag"):
         sp.withhold(customers.crossJoin(other).select("id", "b"))
-
-
-# ---- rows ------------------------------------------------------------------------------------------------------------
 
 
 def test_rows_of_sources_that_may_not_be_used_are_left_out(sp: Spark, mixed: DataFrame, renewing: None) -> None:
@@ -326,9 +317,6 @@ def test_a_view_of_kept_rows_is_asked_by_queries(
     assert str(caught.value.field).endswith("note")
 
 
-# ---- tags ------------------------------------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass
 class Person:
     id: int
@@ -398,9 +386,6 @@ def test_rows_of_what_was_tagged_are_kept(session: SparkSession, sp: Spark, rene
     sp.check(kept.join(kept.select("id", F.col("name").alias("n")), "id"))
 
 
-# ---- written ---------------------------------------------------------------------------------------------------------
-
-
 def test_what_is_written_is_read_with_its_tags(
     sp: Spark, customers: DataFrame, orders: DataFrame, improving: None, folder: str
 ) -> None:
@@ -461,9 +446,6 @@ def test_a_target_without_tags_is_refused(
 def test_what_may_not_be_used_is_not_written(sp: Spark, customers: DataFrame, renewing: None, folder: str) -> None:
     with pytest.raises(pg.PurposeViolation):
         sp.save(customers, folder)
-
-
-# ---- text ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_query_is_checked_before_it_is_given(
@@ -560,9 +542,6 @@ def test_whatever_is_a_query_is_read_as_one(
     must_be_query(session, text)
 
 
-# ---- bad input -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -617,9 +596,6 @@ def test_figures_are_of_the_customers(customers: DataFrame) -> None:
     assert customers.columns == list(CUSTOMER)
 
 
-# ---- beside Arrow ----------------------------------------------------------------------------------------------------
-
-
 def test_tags_go_from_arrow_to_spark_and_back(
     session: SparkSession, sp: Spark, customers: DataFrame, renewing: None, tmp_path: Path
 ) -> None:
@@ -635,9 +611,6 @@ def test_tags_go_from_arrow_to_spark_and_back(
     assert list(arrow.columns_of(pq.read_schema(part), tm.NOTICE).items()) == list(
         sp.columns(made.drop("device")).items()
     )
-
-
-# ---- observe mode ----------------------------------------------------------------------------------------------------
 
 
 def test_observing_gives_what_spark_gives(session: SparkSession, customers: DataFrame, folder: str) -> None:

@@ -180,8 +180,6 @@ def test_what_is_written_down_again_means_the_same(engine: Engine):
     assert engine.run(short) == engine.run(text) != []
 
 
-# ---- days ------------------------------------------------------------------------------------------------------------
-
 DAY = datetime.date(2024, 4, 1)
 
 
@@ -223,8 +221,6 @@ def test_moments_without_their_time_zone_make_the_query_fail(engine: Engine):
     with pytest.raises(engine.errors):
         on_days(engine, DAY, None)
 
-
-# ---- the text --------------------------------------------------------------------------------------------------------
 
 KEYS = KeySet(["7", "six", "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"])
 

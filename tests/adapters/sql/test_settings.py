@@ -18,9 +18,6 @@ GUARD = Guard(tm.NOTICE)
 TABLES = {"customer": {"id": NotPersonal, "name": tm.Registration}, "crm.customer": {"id": NotPersonal}}
 
 
-# ---- texts -----------------------------------------------------------------------------------------------------------
-
-
 def test_a_name_in_double_quotes_that_is_no_column_is_a_text_to_sqlite():
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE customer (id, email, name, device)")
@@ -83,9 +80,6 @@ def test_a_backslash_is_plain_to_postgresql_by_its_setting():
             statements.check(odd)
 
 
-# ---- schemas ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("dialect", "schema", "called"),
     [("sqlite", None, "main"), ("postgres", "public", "public"), ("postgres", "public", "PUBLIC"),
@@ -112,8 +106,6 @@ def test_another_schema_is_another_one():
     taken = Statements(GUARD, {**TABLES, "main.customer": {"id": NotPersonal}}, dialect="sqlite")
     assert taken.analyse("SELECT id FROM main.customer").used == {"main.customer": {"id"}}
 
-
-# ---- what passes -----------------------------------------------------------------------------------------------------
 
 FORMS = [
     *("PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE", "VACUUM", "SET"),

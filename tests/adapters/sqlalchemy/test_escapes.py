@@ -428,9 +428,6 @@ def test_nothing_takes_the_place_of_how_the_database_is_looked_at(shared: Shop, 
             sa.inspect(other).get_table_names()
 
 
-# ---- limits ----------------------------------------------------------------------------------------------------------
-
-
 def test_limit_a_result_has_the_drivers_cursor(shop: Shop, guard: Guard) -> None:
     with shop.guarded(guard).connect() as connection:
         found: Any = connection.execute(sa.select(customers.c.id))

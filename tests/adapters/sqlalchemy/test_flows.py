@@ -66,9 +66,6 @@ def test_a_sealed_value_flows_under_its_label(shared: Shop, guard: Guard) -> Non
         connection.execute(sa.insert(exports).values(id=99, email=value))
 
 
-# ---- what is rendered by functions of the application ----------------------------------------------------------------
-
-
 class Copying(CreateTable):
     """A definition of a table that an application renders."""
 
@@ -93,9 +90,6 @@ def test_a_sealed_column_sorts_under_its_label_by_its_place_too(shared: Shop, gu
         for one in (sealed.order_by(literally("2")), sealed.group_by(literally("1"), literally("2"))):
             with pytest.raises(PurposeMissing):
                 connection.execute(one)
-
-
-# ---- values that come with the execution -----------------------------------------------------------------------------
 
 
 def test_what_decides_counts_for_values_that_come_with_the_execution(shop: Shop, guard: Guard) -> None:

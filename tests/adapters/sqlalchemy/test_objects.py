@@ -204,9 +204,6 @@ def test_what_is_only_observed_is_recorded_and_given(shop: Shop, guard: Guard) -
             _ = found.device
 
 
-# ---- ways round ------------------------------------------------------------------------------------------------------
-
-
 def _merged(session: Session, found: Any, engine: Engine) -> Any:
     with GuardedSession(engine) as other:
         return other.merge(found, load=False).device

@@ -332,9 +332,6 @@ def test_a_row_that_names_no_source_makes_the_statement_fail(other: sa.Engine, s
         assert session.scalars(sa.select(Mixed.note).where(Mixed.key == 1)).all() == ["a"]
 
 
-# ---- ids and days of other kinds -------------------------------------------------------------------------------------
-
-
 class Base(DeclarativeBase):
     pass
 

@@ -311,9 +311,6 @@ def test_what_is_told_from_outside_is_told_nowhere_else() -> None:
         MappedTables(tm.NOTICE, [place], (), {none: {"a": tm.RenewalGuidance}})
 
 
-# --- what annotations say of columns, wherever they say it
-
-
 class Visit(BaseModel):
     page: Annotated[str, tm.Cookie]
     at: str

@@ -53,9 +53,6 @@ def renewal(guard: pg.Guard):
     return guard.purpose(tm.RenewalGuidance, activity="reminders")
 
 
-# ---- Hosts ------------------------------------------------------------------------------------------------------
-
-
 def test_what_may_go_to_a_recipient_is_on_record_before_it_arrives(send, guard, governance, server):
     outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
     before: list[int] = []
@@ -227,9 +224,6 @@ def test_what_law_permits_is_handed_over_under_its_exception(guard, governance, 
     assert len(server.seen) == len(provisions(guard)) == 1
 
 
-# ---- On the way -------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("code", [302, 307])
 def test_each_redirect_is_asked_anew(send, guard, server, other, code):
     hosts = {server.url: "mail-house", other.url: "call-centre"}
@@ -286,9 +280,6 @@ def test_a_tunnel_hands_nothing_to_its_proxy(send, guard, proxy):
         send(outgoing, "POST", "https://localhost:1", proxy.url, json={"to": "Aiko"})
     assert [(seen.method, seen.body) for seen in proxy.seen] == [("CONNECT", b"")]
     assert [told.recipient for told in provisions(guard)] == ["mail-house"]
-
-
-# ---- Ways around ------------------------------------------------------------------------------------------------
 
 
 def test_a_host_header_does_not_lead_elsewhere(send, guard, server):
@@ -389,9 +380,6 @@ def test_work_that_a_purpose_began_elsewhere_is_not_outside(guard, server):
     assert not server.seen
 
 
-# ---- Outside any purpose, and where refusals are only observed --------------------------------------------------
-
-
 def test_outside_any_purpose_only_what_carries_nothing_personal_leaves(send, guard, server, other):
     outgoing = Outgoing(guard, {server.url: "mail-house", other.url: pg.NotPersonal}, means="other")
     assert send(outgoing, "GET", other.url) == 200
@@ -483,9 +471,6 @@ def test_nothing_crosses_between_concurrent_requests(guard, governance, server):
         purpose = list(purposes)[number % 2]
         assert record.provision.purpose == purpose.clause
         assert record.provision.sources == (purposes[purpose].clause,)
-
-
-# ---- Declarations -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,6 @@ def outgoing(guard: pg.Guard, server: Server) -> Outgoing:
     return Outgoing(guard, {server.url: "mail-house"}, means="other")
 
 
-# ---- httpx and httpx2 -------------------------------------------------------------------------------------------
-
-
 @LIBRARIES
 def test_ways_around_the_transport_are_noticed(both, outgoing):
     library, ways = both
@@ -223,9 +220,6 @@ def test_a_base_url_makes_no_difference(both, outgoing, guard, server):
         assert client.post("/letters", json={"to": "Aiko"}).status_code == 200
         with pytest.raises(pg.RecipientViolation):
             client.post("http://127.0.0.1:1/letters", json={"to": "Aiko"})
-
-
-# ---- requests ---------------------------------------------------------------------------------------------------
 
 
 def test_a_more_specific_mount_does_not_get_around(outgoing, guard, server):

@@ -136,9 +136,6 @@ def test_code_that_has_not_the_task_sends_it_by_name(eager):
         headers_for(passports, "write")
 
 
-# --- eager ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("way", ["delay", "apply_async", "apply", "signature"])
 def test_run_at_once_it_has_the_purpose_of_its_passport_in_an_activity_of_its_own(eager, way):
     @eager.task(name="write", permits=[tm.ProductGuidance])
@@ -320,9 +317,6 @@ def test_a_task_that_asks_to_be_ignored_leaves_no_purpose_behind(eager):
         write.delay()
         assert purpose() == "1.2(1)②"
     assert purpose() is None
-
-
-# --- declarations --------------------------------------------------------------------------------------------------
 
 
 def test_what_a_task_permits_is_listed_before_it_has_run(eager):

@@ -301,9 +301,6 @@ def test_it_is_for_one_audience_and_one_subject(passports):
     assert refused(passports, issued(passports), audience="mail") == "audience"
 
 
-# --- keys --------------------------------------------------------------------------------------------------------
-
-
 def test_keys_are_replaced_one_after_the_other(guard):
     old = Passports(guard, keys={"a": KEY})
     both = Passports(guard, keys={"a": KEY, "b": OTHER}, signs="b")
@@ -336,9 +333,6 @@ def test_keys_that_would_not_do_are_refused_at_start(guard, keys, signs):
 def test_an_age_is_above_zero(guard):
     with pytest.raises(ValueError, match="max_age"):
         Passports(guard, keys={"a": KEY}, max_age=datetime.timedelta(0))
-
-
-# --- a thousand forgeries ------------------------------------------------------------------------------------------
 
 
 def signed(body: bytes, key: bytes = KEY, salt: str = "purposeguard.passport.1", **how: Any) -> str:
@@ -429,9 +423,6 @@ def test_messages_tell_nothing_of_what_was_sent(passports):
     assert not {"aiko", "ren"} & set(str(caught.value).split())
 
 
-# --- revisions -----------------------------------------------------------------------------------------------------
-
-
 def revision(day: str, **changes: Any) -> pg.Notice:
     made = tm.NOTICE.dump()
     return pg.Notice.parse({**made, "revision": datetime.date.fromisoformat(day), **changes})
@@ -502,9 +493,6 @@ def test_a_purpose_that_is_closed_meanwhile_is_refused(passports, guard):
         pytest.fail("it was accepted")
 
 
-# --- once ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def once(guard: pg.Guard) -> Passports:
     return Passports(guard, keys={"a": KEY}, one_time=LocalReplays())
@@ -551,9 +539,6 @@ def test_one_of_many_threads_gets_it(once):
     assert got == [1]
 
 
-# --- what becomes of a refusal -------------------------------------------------------------------------------------
-
-
 def test_a_refusal_is_an_answer_and_survives_a_queue():
     error = PassportRefused("expired", "it was issued too long ago")
     for anew in (pickle.loads(pickle.dumps(error)), type(error)(*error.args)):
@@ -572,9 +557,6 @@ def test_what_is_accepted_often_is_listed_once(passports):
         with passports.accept(text, permits=[tm.ProductGuidance], activity="letters"):
             pass
     assert [one.name for one in passports.guard.activities].count("letters") == 1
-
-
-# ---- over several notices --------------------------------------------------------------------------------------------
 
 
 def several() -> tuple[Passports, pg.Notice, pg.Notice]:

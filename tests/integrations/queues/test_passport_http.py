@@ -82,9 +82,6 @@ def sent(under: Any = tm.ProductGuidance, **terms: Any) -> dict[str, str]:
         return headers(passports, **terms)
 
 
-# --- the service that is called ------------------------------------------------------------------------------------
-
-
 def test_a_request_runs_for_the_purpose_of_its_passport():
     client = service()
     assert client.get("/purpose", headers=sent()).json() == GUIDANCE
@@ -177,8 +174,6 @@ def test_two_hundred_requests_at_once_keep_their_purposes():
     assert all(expected == seen for expected, seen in asyncio.run(ask()))
 
 
-# --- the service that calls ----------------------------------------------------------------------------------------
-
 crossing = Crossing(passports, inside={"billing.internal": "billing", "*.svc.local": None})
 
 
@@ -261,9 +256,6 @@ def test_headers_of_requests_are_set_right_too():
     assert passports.read(prepared.headers[HEADER], audience="billing").purpose == GUIDANCE
     crossing.apply("example.com", prepared.headers)
     assert HEADER not in prepared.headers
-
-
-# --- baggage -------------------------------------------------------------------------------------------------------
 
 
 def test_a_passport_travels_in_the_baggage_of_opentelemetry():
