@@ -137,13 +137,6 @@ def test_tags_of_a_table_that_is_not_there_are_refused():
         connect(GUARD, {"t": pa.table({"x": [1]})}, tags={"nobody": {"x": pg.NotPersonal}})
 
 
-def test_a_column_of_csv_that_the_tags_lack_cannot_be_used(tmp_path):
-    path = written(tmp_path / "o.csv", "id,total,note\n1,10,hello\n")
-    assert rows(path, "SELECT id, total FROM t", TAGS) == [(1, 10)]
-    with pytest.raises(pg.UnlabelledData, match=r"`t.note`"):
-        rows(path, "SELECT * FROM t", TAGS)
-
-
 def test_a_tagged_class_tells_the_columns(tmp_path):
     from typing import Annotated
 

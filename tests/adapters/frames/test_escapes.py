@@ -18,7 +18,6 @@ import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
-from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.frames.kinds import content
 from tests.oversights import STOPPED, Told
@@ -52,18 +51,6 @@ def test_marks_that_a_table_bears_are_not_left_out_by_tags_that_are_given() -> N
         ):
             with pytest.raises(pg.UnlabelledData, match="bears a tag that says more"):
                 Frames(guard).permitted(table, marked | lesser)
-
-
-def test_columns_that_change_places_take_their_tags_along() -> None:
-    swapped = TAGGED.rename_columns({"email": "device", "device": "email"})
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as refused:
-        FRAMES.check(swapped)
-    assert refused.value.field == "email"
-
-
-def test_a_column_put_in_the_place_of_another_has_no_tag() -> None:
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="`email` carries no tag"):
-        FRAMES.check(TAGGED.set_column(0, "email", TABLE["device"]), columns=["email"])
 
 
 def test_attributes_of_a_frame_are_no_tags() -> None:
@@ -257,12 +244,6 @@ def test_days_in_the_index_are_asked_about() -> None:
     assert list(left["n"]) == [1]
 
 
-def test_two_columns_of_one_name_are_not_told_apart() -> None:
-    twins = pd.DataFrame([["a", "x"]], columns=["email", "email"])
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement):
-        FRAMES.withhold(twins, {"email": tm.Registration})
-
-
 def test_a_lazy_frame_hides_no_column() -> None:
     hidden = pl.LazyFrame({"email": ["a"]}).with_columns(device=pl.lit("x")).rename({"email": "email"})
     with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
@@ -303,18 +284,6 @@ def test_names_and_ids_do_not_become_sql() -> None:
         who = pa.table({"w": ["x' OR '1'='1", "y"], "n": [0, 1]})
         left = Frames(guard).permitted(duckdb.from_arrow(who), {"w": pg.Subject, "n": tm.Registration})
         assert content(left)["n"].to_pylist() == [1]
-
-
-def test_a_use_that_has_ended_checks_nothing() -> None:
-    with GUARD.purpose(tm.RenewalGuidance):
-        pass
-    with pytest.raises(pg.PurposeMissing):
-        FRAMES.check(TABLE, TAGS)
-
-
-def test_tags_of_a_part_do_not_do_for_the_whole() -> None:
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="`device` carries no tag"):
-        FRAMES.check(TABLE, {"email": tm.Registration})
 
 
 def test_naming_no_column_is_no_way_to_read_all() -> None:

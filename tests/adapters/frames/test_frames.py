@@ -264,8 +264,9 @@ def test_columns_that_cannot_be_told_apart_are_refused(guard: pg.Guard) -> None:
         twins = pa.table([[1], [2]], names=["a", "a"])
         with pytest.raises(pg.UnlabelledData, match="two columns are called `a`"):
             frames.check(twins, {"a": tm.Registration})
-        with pytest.raises(UnresolvedStatement, match="two columns are called `a`"):
-            frames.permitted(pd.DataFrame([[1, 2]], columns=["a", "a"]), {"a": tm.Registration})
+        for call in (frames.permitted, frames.withhold):
+            with pytest.raises(UnresolvedStatement, match="two columns are called `a`"):
+                call(pd.DataFrame([[1, 2]], columns=["a", "a"]), {"a": tm.Registration})
         with pytest.raises(UnresolvedStatement, match="called by a int"):
             frames.check(pd.DataFrame([[1]]), {"0": tm.Registration})
 

@@ -375,14 +375,6 @@ def test_rows_may_be_streamed(shop: Shop, guard: Guard) -> None:
             connection.execute(sa.select(customers.c.device))
 
 
-def test_a_purpose_that_is_only_observed_hinders_nothing(shop: Shop) -> None:
-    observing = Guard(tm.NOTICE, mode="observe")
-    with shop.session(observing)() as session:
-        assert session.scalars(sa.select(Customer.device).order_by(Customer.id)).first() == "d1"
-        with observing.purpose(tm.RenewalGuidance):
-            assert session.scalars(sa.select(Customer).order_by(Customer.id)).first().device == "d1"  # type: ignore[union-attr]
-
-
 def test_a_listener_that_changes_the_text_is_text(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
 

@@ -5,7 +5,6 @@ All are tried outside any purpose; those that need one, under a purpose that may
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -331,24 +330,6 @@ def test_rows_do_not_come_by_another_way(shop: Shop, governed: Guard) -> None:
             state.statement = sa.select(Person.email)
 
         assert len(session.scalars(sa.select(Person.id)).all()) == 4
-
-
-def test_a_thread_has_no_purpose_of_another(shop: Shop, guard: Guard) -> None:
-    make = shop.session(guard)
-    caught: list[BaseException] = []
-
-    def other() -> None:
-        try:
-            with make() as session:
-                session.scalars(sa.select(Customer.email))
-        except PurposeGuardError as error:
-            caught.append(error)
-
-    with guard.purpose(tm.RenewalGuidance):
-        thread = threading.Thread(target=other)
-        thread.start()
-        thread.join()
-    assert caught
 
 
 def test_sessions_bound_elsewhere_are_refused_there(shop: Shop, guard: Guard) -> None:

@@ -118,23 +118,6 @@ def test_relationships_and_joins_come_back_narrowed(shop: Shop, governed: Guard)
         assert sorted(one.letters[0].id for one in rows) == [3, 4, 5, 6]
 
 
-def test_subqueries_come_back_narrowed(shop: Shop, governed: Guard) -> None:
-    inner = sa.select(Person.id).where(Person.email.like("p%"))
-    with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        assert session.scalars(sa.select(Letter.id).where(Letter.person_id.in_(inner)).order_by(Letter.id)).all() == [
-            3, 4, 5, 6,
-        ]  # fmt: skip
-        found = inner.subquery()
-        assert sorted(session.scalars(sa.select(found.c.id)).all()) == [3, 4, 5, 6]
-        named = inner.cte()
-        assert sorted(session.scalars(sa.select(named.c.id)).all()) == [3, 4, 5, 6]
-        counted = sa.select(sa.func.count(Person.email)).scalar_subquery()
-        assert session.scalar(sa.select(counted)) == 4
-        correlated = sa.select(Letter.id).where(sa.exists().where(Person.id == Letter.person_id, Person.email == "p1"))
-        assert session.scalars(correlated).all() == []
-        assert sorted(session.scalars(inner.union(inner)).all()) == [3, 4, 5, 6]
-
-
 def test_one_row_comes_back_or_none(shop: Shop, governed: Guard) -> None:
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
         assert session.get(Person, 1) is None
