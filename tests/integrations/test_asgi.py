@@ -141,17 +141,6 @@ def test_a_violation_is_the_application_s_to_answer() -> None:
     assert TestClient(PurposeRoutes(inner, {"GET /": guard.purpose(tm.RenewalGuidance)})).get("/").status_code == 403
 
 
-def test_it_may_be_mounted_and_a_middleware() -> None:
-    outer = FastAPI()
-    outer.mount("/v1", guarded)
-    assert TestClient(outer).get("/v1/customers/7").json() == ["Aiko", "name"]
-
-    inner = FastAPI()
-    inner.get("/customers/{key}")(one)
-    inner.add_middleware(PurposeRoutes, routes={"GET /customers/{key}": guard.purpose(tm.RenewalGuidance)})
-    assert TestClient(inner).get("/customers/7").json() == ["Aiko", "name"]
-
-
 @pytest.mark.parametrize("route", ["/a", "get /a", "GET a", "GET /a b", "GET /{x", "GET /{x:word}", "GET"])
 def test_what_is_no_route_is_refused(route: str) -> None:
     with pytest.raises(ValueError, match="`"):

@@ -146,13 +146,6 @@ def test_a_person_who_asked_for_it_to_stop_is_in_no_prompt(assistant, guard, gov
     assert not server.seen
 
 
-def test_a_provider_whose_contract_has_ended_gets_nothing(assistant, guard, governance, server):
-    governance.provisions.recipients.end_safeguard("model-house", "2026-117", SUPERVISED)
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation):
-        assistant.ask(PROMPT)
-    assert not server.seen
-
-
 def test_a_prompt_of_what_the_purpose_may_not_use_is_refused(assistant, guard, server):
     prompt = pg.Personal(THREATS, tm.ProductData)
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):

@@ -7,7 +7,6 @@ import contextvars
 import datetime
 import logging
 import sqlite3
-import threading
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -392,24 +391,6 @@ def test_outside_any_purpose_only_what_carries_nothing_personal_leaves(send, gua
         with pytest.raises(pg.PurposeMissing):
             send(outgoing, "GET", "http://127.0.0.1:1")
     assert (len(server.seen), len(other.seen)) == (1, 1)
-
-
-def test_a_thread_of_an_activity_has_no_purpose(guard, server):
-    outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
-    found: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            SENDERS["httpx"](outgoing, "GET", server.url)
-        except pg.PurposeMissing as error:
-            found.append(error)
-
-    with renewal(guard), outgoing.handover(pg.NotPersonal):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    assert len(found) == 1
-    assert not server.seen
 
 
 def test_an_observing_guard_logs_and_lets_pass(send, governance, server, caplog):

@@ -87,12 +87,6 @@ def test_a_store_that_does_not_answer_refuses(tmp_path):
         replays.begin("a", "task 1", SOON)
     with pytest.raises(StoreUnavailable):
         replays.finish("a", SOON)
-    guard = pg.Guard(tm.NOTICE)
-    passports = Passports(guard, keys={"a": b"k" * 32}, one_time=replays)
-    with guard.purpose(tm.ProductGuidance):
-        text = passports.issue()
-    with pytest.raises(StoreUnavailable), passports.accept(text, permits=[tm.ProductGuidance]):
-        pytest.fail("it was accepted")
 
 
 def test_a_store_that_fails_after_the_work_is_done_undoes_nothing():
