@@ -46,8 +46,7 @@ def test_tables_of_statements_are_listed_once(guard: Guard) -> None:
 
 
 def test_tables_of_an_engine_are_listed_also_those_mapped_later(guard: Guard) -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     engine = protect(create_engine("sqlite://", poolclass=StaticPool), guard, Base)
     assert not guard.tables
@@ -66,8 +65,7 @@ def test_tables_of_an_engine_are_listed_also_those_mapped_later(guard: Guard) ->
 
 
 def test_an_engine_lists_its_tables_after_it_is_gone(guard: Guard) -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Order(Base):
         __tablename__ = "orders"
@@ -79,8 +77,7 @@ def test_an_engine_lists_its_tables_after_it_is_gone(guard: Guard) -> None:
 
 
 def test_an_engine_with_a_tag_that_cannot_be_read_lists_nothing_yet(guard: Guard) -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Broken(Base):
         __tablename__ = "broken"

@@ -18,7 +18,7 @@ from django.db import connections, transaction
 
 from examples.django_shop import settings as stated
 from tests.governance.conftest import Databases, postgresql
-from tests.support import ON_POSTGRESQL
+from tests.support import ON_POSTGRESQL, RecordingReads
 
 __all__ = ["postgresql"]
 
@@ -127,3 +127,15 @@ def own_shop(vendor: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ite
     yield
     connections.close_all()
     databases.drop(name)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingReads]:
+    """The guard of the shop observes, and this is what it reports."""
+    from examples.django_shop.privacy import guard
+
+    observer = RecordingReads()
+    monkeypatch.setattr(guard.engine, "observing", True)
+    guard.engine.add_observer(observer)
+    yield observer
+    guard.engine.remove_observer(observer)

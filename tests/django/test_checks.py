@@ -184,11 +184,6 @@ def test_a_django_that_makes_cursors_otherwise_is_noticed(monkeypatch: pytest.Mo
         other.close()
 
 
-def test_the_statements_of_other_databases_are_refused() -> None:
-    with pytest.raises(UnresolvedStatement, match="oracle"):
-        HeldConnections(guard).statements("oracle")
-
-
 def test_settings_name_functions_and_statements_that_read_nothing(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     del shop
     monkeypatch.setattr(HeldConnections, "install", lambda self: None)  # the connections stay as they are held

@@ -329,8 +329,7 @@ def test_streams_run_for_the_purposes_of_the_file(with_file: pg.Guard) -> None:
 @pytest.mark.parametrize("way", ["view", "class", "method", "guard"])
 def test_a_view_and_the_file_may_not_state_different_purposes(with_file: pg.Guard, way: str) -> None:
     def make(stated: Any) -> Any:
-        class Stated(Telling):
-            pass
+        class Stated(Telling): ...
 
         if way == "class":
             mixed: Any = type("Mixed", (PurposeMixin, Telling), {"purpose": stated})

@@ -57,16 +57,6 @@ def checked() -> Iterator[HeldConnections]:
     stop_checks()
 
 
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingReads]:
-    """The guard of the shop observes, and this is what it reports."""
-    observer = RecordingReads()
-    monkeypatch.setattr(guard.engine, "observing", True)
-    guard.engine.add_observer(observer)
-    yield observer
-    guard.engine.remove_observer(observer)
-
-
 def model() -> Any:
     from examples.django_shop.models import Customer
 

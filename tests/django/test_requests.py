@@ -202,8 +202,7 @@ def test_an_async_class_states_a_purpose() -> None:
 
 
 def test_a_class_without_a_purpose_is_refused_when_it_is_routed() -> None:
-    class Silent(PurposeMixin, View):
-        pass
+    class Silent(PurposeMixin, View): ...
 
     with pytest.raises(ImproperlyConfigured, match="Silent states no purpose"):
         Silent.as_view()
@@ -325,22 +324,6 @@ def test_a_cancelled_request_ends_its_purpose() -> None:
             await customers().afirst()
 
     asked()
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize("vendor", ["sqlite"])
-def test_two_hundred_requests_at_a_time_have_each_their_purpose() -> None:
-    async def get_one(number: int) -> tuple[int, int]:
-        path, expected = (("/crashes", 200), ("/letters", 200), ("/mistakes/averages", 403), ("/renewals", 200))[
-            number % 4
-        ]
-        answer = await AsyncClient().get(path)
-        return answer.status_code, expected
-
-    async def every() -> list[tuple[int, int]]:
-        return await asyncio.gather(*map(get_one, range(200)))
-
-    assert [status for status, expected in async_to_sync(every)() if status != expected] == []
 
 
 def test_urls_of_somebody_else_get_a_purpose() -> None:

@@ -231,14 +231,6 @@ def test_rows_of_who_stopped_a_use_are_left_out(reads: str) -> None:
 
 
 @SHARED
-def test_a_purpose_that_ended_reads_nothing_more() -> None:
-    with guard.purpose(tm.ProductProvision, activity="support"):
-        lazy = models().Customer.objects.all()
-    with pytest.raises(PurposeMissing):
-        list(lazy)
-
-
-@SHARED
 @pytest.mark.parametrize("name", ["callproc", "copy", "executescript", "stream"])
 def test_a_cursor_executes_statements_alone(name: str) -> None:
     with connection.cursor() as cursor, pytest.raises(UnresolvedStatement, match=name):

@@ -57,8 +57,7 @@ class Visit(TypedDict):
     page: str
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Row(Base):

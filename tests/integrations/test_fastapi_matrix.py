@@ -111,33 +111,3 @@ def test_a_cancelled_request_leaves_it():
     assert steps[0] == f"{CLAUSES['renewal']}\n"
     assert steps[-1] == "none"
     assert asyncio.run(cancel()) == "none"
-
-
-def test_nothing_crosses_among_concurrent_requests():
-    """200 at a time, in one event loop and its threads."""
-
-    async def ask(name: str, path: str) -> tuple[str, set[str]]:
-        body: list[bytes] = []
-
-        async def receive() -> dict[str, Any]:
-            await asyncio.sleep(0)
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Any) -> None:
-            await asyncio.sleep(0)
-            if message["type"] == "http.response.body":
-                body.append(message["body"])
-
-        path = f"/{name}/{path}"
-        asgi = {"version": "3.0", "spec_version": "2.4"}  # nobody leaves
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "root_path": ""}
-        await app(scope | {"asgi": asgi}, receive, send)
-        text = b"".join(body).decode()
-        return name, set(text.strip('[]"').split('","')) if text.startswith("[") else told(text)
-
-    async def all_at_once() -> list[tuple[str, set[str]]]:
-        asked = [(name, path) for path in (*ANSWERS, *STREAMS) for name in CLAUSES]
-        return await asyncio.gather(*(ask(*asked[number % len(asked)]) for number in range(200)))
-
-    for name, purposes in asyncio.run(all_at_once()):
-        assert purposes == {CLAUSES[name]}

@@ -49,8 +49,7 @@ class SqlUser(Models, table=True):
     team: Team = Relationship(back_populates="members")
 
 
-class Plain(DeclarativeBase):
-    pass
+class Plain(DeclarativeBase): ...
 
 
 class PlainUser(Plain):
@@ -63,8 +62,7 @@ class PlainUser(Plain):
     boss: Mapped["PlainUser | None"] = relationship(remote_side="PlainUser.id")
 
 
-class Dataclasses(MappedAsDataclass, DeclarativeBase):
-    pass
+class Dataclasses(MappedAsDataclass, DeclarativeBase): ...
 
 
 class DataclassUser(Dataclasses):
@@ -252,8 +250,7 @@ def test_an_object_in_a_relationship_is_not_answered(
     assert _is_refused(_answer(guard, load, tm.RenewalGuidance, wrap=lambda user: [user.boss], response_model=None))
 
 
-class Subjects(DeclarativeBase):
-    pass
+class Subjects(DeclarativeBase): ...
 
 
 class Member(Subjects):

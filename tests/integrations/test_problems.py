@@ -16,8 +16,8 @@ from purposeguard.policy.violations import FlowViolation
 guard = pg.Guard(tm.NOTICE)
 
 
-def problem(error: BaseException) -> Problem:
-    known = problem_of(error)
+def problem(error: BaseException, *, details: bool = True) -> Problem:
+    known = problem_of(error, details=details)
     assert known is not None
     return known
 
@@ -30,13 +30,12 @@ def violation() -> pg.PurposeViolation:
 
 def test_a_refusal_says_which_clauses_and_what_would_be_allowed():
     error = violation()
-    problem = problem_of(error)
-    assert problem is not None
-    assert (problem.status, problem.title, problem.detail) == (403, "not for this purpose", str(error))
-    assert problem.body["purpose"] == "1.2(1)①"
-    assert problem.body["sources"] == ["1.1(b)"]
-    assert problem.body["alternatives"]
-    assert problem.body["type"] == "urn:purposeguard:problem:purpose"
+    known = problem(error)
+    assert (known.status, known.title, known.detail) == (403, "not for this purpose", str(error))
+    assert known.body["purpose"] == "1.2(1)①"
+    assert known.body["sources"] == ["1.1(b)"]
+    assert known.body["alternatives"]
+    assert known.body["type"] == "urn:purposeguard:problem:purpose"
 
 
 @pytest.mark.parametrize(
@@ -55,10 +54,8 @@ def test_a_refusal_says_which_clauses_and_what_would_be_allowed():
     ids=lambda value: type(value).__name__,
 )
 def test_each_error_has_a_status(error, status):
-    problem = problem_of(error)
-    assert problem is not None
-    assert problem.status == status
-    assert "aiko" not in str(problem.body)
+    assert problem(error).status == status
+    assert "aiko" not in str(problem(error).body)
 
 
 def test_only_what_is_made_of_clauses_is_quoted():
@@ -66,10 +63,9 @@ def test_only_what_is_made_of_clauses_is_quoted():
 
 
 def test_without_details_a_refusal_has_its_title_alone():
-    problem = problem_of(violation(), details=False)
-    assert problem is not None
-    assert set(problem.body) == {"type", "title", "status", "detail"}
-    assert problem.detail == "not for this purpose (PurposeViolation)"
+    known = problem(violation(), details=False)
+    assert set(known.body) == {"type", "title", "status", "detail"}
+    assert known.detail == "not for this purpose (PurposeViolation)"
 
 
 def test_a_violation_that_a_queue_made_anew_is_one_too():

@@ -34,8 +34,7 @@ Name = Annotated[str, tm.Registration]
 Device = Annotated[str | None, tm.ProductData]
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Land(Base):

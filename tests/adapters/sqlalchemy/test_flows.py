@@ -119,8 +119,7 @@ def other(shop: Shop) -> sa.Engine:
 def test_a_row_may_be_written_that_is_named_by_its_key(other: sa.Engine, guard: Guard) -> None:
     """Also where the key is personal: the row is read of under a purpose, and written as it is asked for."""
 
-    class Place(DeclarativeBase):
-        pass
+    class Place(DeclarativeBase): ...
 
     class Reader(Place):
         __tablename__ = "readers"
@@ -142,8 +141,7 @@ def test_a_row_may_be_written_that_is_named_by_its_key(other: sa.Engine, guard: 
 
 
 def test_a_part_of_a_key_names_no_row(guard: Guard) -> None:
-    class Plans(DeclarativeBase):
-        pass
+    class Plans(DeclarativeBase): ...
 
     class Plan(Plans):
         __tablename__ = "plans"

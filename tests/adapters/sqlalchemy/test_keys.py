@@ -18,8 +18,7 @@ from purposeguard.values.markers import Subject
 
 
 def _shop(annotation: Any) -> tuple[Any, Any, Any]:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Buyer(Base):
         __tablename__ = "buyers"
@@ -49,8 +48,7 @@ def test_protect_warns_of_a_key_without_a_source(guard: Guard) -> None:
 
 
 def test_of_tables_that_come_later_it_is_warned_then(guard: Guard) -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     engine = protect(create_engine("sqlite://", poolclass=StaticPool), guard, Base)
 

@@ -57,8 +57,7 @@ class Account(Models, table=True):
         return self.email.partition("@")[2]
 
 
-class Declared(DeclarativeBase):
-    pass
+class Declared(DeclarativeBase): ...
 
 
 class User(Declared):
@@ -74,8 +73,7 @@ class User(Declared):
         return self.email.partition("@")[2]
 
 
-class Dataclasses(MappedAsDataclass, DeclarativeBase):
-    pass
+class Dataclasses(MappedAsDataclass, DeclarativeBase): ...
 
 
 class Member(Dataclasses):

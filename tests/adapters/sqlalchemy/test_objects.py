@@ -388,8 +388,7 @@ def test_a_deleted_object_tells_its_purpose_what_it_told_before(shop: Shop, gove
 
 
 def test_what_is_put_together_of_columns_is_asked_for_again(guard: Guard) -> None:
-    class Own(DeclarativeBase):
-        pass
+    class Own(DeclarativeBase): ...
 
     class Point:
         def __init__(self, x: str, y: str) -> None:
@@ -458,8 +457,7 @@ def test_async_objects_are_asked_again(tmp_path: Any, guard: Guard) -> None:
 
 
 def test_a_class_that_is_mapped_to_a_query_is_asked_for_again(guard: Guard) -> None:
-    class Own(DeclarativeBase):
-        pass
+    class Own(DeclarativeBase): ...
 
     class Place(Own):
         __tablename__ = "places"
@@ -502,8 +500,7 @@ def test_an_object_of_another_engine_than_its_class_is_bound_to_is_asked(shop: S
                 _ = found.device
 
 
-class Pets(DeclarativeBase):
-    pass
+class Pets(DeclarativeBase): ...
 
 
 class Owner(Pets):
@@ -549,8 +546,7 @@ def test_keys_of_a_mapping_are_asked_for_again(guard: Guard) -> None:
                 _ = owner.by_name
 
 
-class Clubs(DeclarativeBase):
-    pass
+class Clubs(DeclarativeBase): ...
 
 
 member = Table(
@@ -633,8 +629,7 @@ def test_what_was_loaded_is_asked_for_after_a_change_in_place(guard: Guard) -> N
 
 
 def test_a_row_is_decided_by_itself_once_a_class_that_says_whose_it_is_was_mapped() -> None:
-    class Papers(DeclarativeBase):
-        pass
+    class Papers(DeclarativeBase): ...
 
     class Paper(Papers):
         __tablename__ = "papers"

@@ -558,8 +558,7 @@ def test_statements_are_compiled_and_analyzed_once(shop: Shop, observing: Guard,
 
 
 def test_a_table_whose_tags_cannot_be_read_does_not_hinder_the_others(shop: Shop, reads: RecordingReads) -> None:
-    class Own(DeclarativeBase):
-        pass
+    class Own(DeclarativeBase): ...
 
     sa.Table(
         "customers",

@@ -19,8 +19,7 @@ from tests.oversights import STOPPED, Told
 from tests.support import ON_POSTGRESQL
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Numbered(Base):

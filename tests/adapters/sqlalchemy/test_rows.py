@@ -315,8 +315,7 @@ def test_a_row_that_names_no_source_makes_the_statement_fail(other: sa.Engine, s
         assert session.scalars(sa.select(Mixed.note).where(Mixed.key == 1)).all() == ["a"]
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Dated(Base):
@@ -482,8 +481,7 @@ title = { en = "Delivery", ja = "配送" }
 
 
 def test_names_of_sources_are_those_of_the_notice_in_force(other: sa.Engine) -> None:
-    class Place(DeclarativeBase):
-        pass
+    class Place(DeclarativeBase): ...
 
     class Parcel(Place):
         __tablename__ = "parcels"
@@ -571,8 +569,7 @@ def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: 
 def test_what_tells_which_rows_may_be_used_does_not_flow(other: sa.Engine, guard: Guard) -> None:
     """Also where it is personal itself, as a date of registration is."""
 
-    class Place(DeclarativeBase):
-        pass
+    class Place(DeclarativeBase): ...
 
     class Member(Place):
         __tablename__ = "members"
@@ -593,8 +590,7 @@ def test_what_tells_which_rows_may_be_used_does_not_flow(other: sa.Engine, guard
         session.execute(sa.insert(Member).from_select(["name", "key"], sa.select(name, sa.literal(2))))
 
 
-class Boards(DeclarativeBase):
-    pass
+class Boards(DeclarativeBase): ...
 
 
 class Board(Boards):

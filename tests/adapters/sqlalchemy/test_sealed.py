@@ -113,8 +113,7 @@ def test_a_seal_is_not_opened_by_the_database(shop: Shop, guard: Guard) -> None:
 
 
 def test_types_are_found_for_what_is_sealed(shop: Shop, guard: Guard) -> None:
-    class Base(SealedColumns, DeclarativeBase):
-        pass
+    class Base(SealedColumns, DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "sealed_rows"
@@ -141,8 +140,7 @@ def test_types_are_found_for_what_is_sealed(shop: Shop, guard: Guard) -> None:
 
 
 def test_an_annotation_that_says_no_source_is_refused() -> None:
-    class Base(SealedColumns, DeclarativeBase):
-        pass
+    class Base(SealedColumns, DeclarativeBase): ...
 
     with pytest.raises(UnlabelledData):
 

@@ -97,8 +97,7 @@ def test_the_info_of_a_table_says_that_nothing_in_it_is_personal_and_no_more() -
 
 
 def test_annotations_tag_the_columns_of_a_class() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Kept:
         day: Mapped[Annotated[int, Collected]] = mapped_column("kept_on")
@@ -129,8 +128,7 @@ def test_annotations_tag_the_columns_of_a_class() -> None:
 
 
 def test_other_ways_to_map_are_read_too() -> None:
-    class Base(MappedAsDataclass, DeclarativeBase):
-        pass
+    class Base(MappedAsDataclass, DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "rows"
@@ -150,8 +148,7 @@ def test_other_ways_to_map_are_read_too() -> None:
 
 
 def test_what_two_classes_say_of_a_table_counts_together() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class One(Base):
         __tablename__ = "rows"
@@ -181,8 +178,7 @@ def test_a_computed_column_says_what_it_is() -> None:
 
 
 def test_a_class_that_is_mapped_later_is_found(guard: Guard) -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     engine = protect(create_engine("sqlite://"), guard, Base)
     with engine.connect():
@@ -381,8 +377,7 @@ def test_a_statement_that_reads_what_lies_inside_is_refused() -> None:
 
 
 def test_composites_tag_their_columns() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "rows"
@@ -401,8 +396,7 @@ def test_composites_tag_their_columns() -> None:
 
 
 def test_a_composite_of_another_number_of_columns_tags_each_with_all() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "rows"
@@ -416,8 +410,7 @@ def test_a_composite_of_another_number_of_columns_tags_each_with_all() -> None:
 
 
 def test_a_tagged_table_whose_column_has_no_annotation_is_refused() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "rows"
@@ -434,8 +427,7 @@ def test_a_tagged_table_whose_column_has_no_annotation_is_refused() -> None:
 
 
 def test_a_column_without_an_annotation_says_it_in_its_info() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Told(Base):
         __tablename__ = "told"
@@ -459,8 +451,7 @@ def test_an_annotation_that_is_not_understood_is_refused() -> None:
 
 
 def test_a_tag_that_belongs_to_no_column_is_refused() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Row(Base):
         __table__ = Table("rows", Base.metadata, Column("id", Integer, primary_key=True), Column("email", String))
@@ -471,8 +462,7 @@ def test_a_tag_that_belongs_to_no_column_is_refused() -> None:
 
 
 def test_a_column_that_a_subclass_annotates_anew_keeps_its_tag() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Tagged:
         email: Mapped[Annotated[str, tm.Registration]]
@@ -505,8 +495,7 @@ def test_two_tables_of_one_name_say_the_same_or_are_refused() -> None:
 
 
 def test_the_info_of_a_mapped_table_is_refused_where_it_says_more() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "rows"
@@ -519,8 +508,7 @@ def test_the_info_of_a_mapped_table_is_refused_where_it_says_more() -> None:
 
 
 def test_a_subclass_with_a_table_of_its_own_keeps_tags_and_not_marks() -> None:
-    class Base(DeclarativeBase):
-        pass
+    class Base(DeclarativeBase): ...
 
     class Row(Base):
         __tablename__ = "rows"

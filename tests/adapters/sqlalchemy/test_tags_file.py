@@ -27,8 +27,7 @@ from tests.support import RecordingReads
 NOTHING = Tag()
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Point:
