@@ -40,14 +40,9 @@ def _asked(name: str) -> object:
 ENGINES = engines(_asked, _folder())
 PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if engine.cannot(case) is None]
 SLOW = {
-    "dask": "faults",
-    "duckdb-connection": "faults",
-    "spark-plan": "spark",
-    "spark-sql": "spark",
-    "sql-postgresql": "processes",
-    "sqlalchemy-orm-postgresql": "processes",
-    "sqlalchemy-text-postgresql": "processes",
-}
+    "dask": "faults", "duckdb-connection": "faults", "spark-plan": "spark", "spark-sql": "spark",
+    "sql-postgresql": "processes", "sqlalchemy-orm-postgresql": "processes", "sqlalchemy-text-postgresql": "processes",
+}  # fmt: skip
 """Engines that take long or start a server, and the kinds of tests that they are left to."""
 
 

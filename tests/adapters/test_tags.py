@@ -103,17 +103,11 @@ def test_a_mapping_tells_each_column() -> None:
     columns = columns_of(
         NOTICE,
         {
-            "id": (pg.Subject, pg.NotPersonal),
-            "email": tm.Registration,
-            "name": "2.1a",
-            "usage": [tm.Registration, "1.1(b)"],
-            "both": pg.Label(tm.Cookie),
-            "rest": pg.NotPersonal,
-            "origin": pg.RowSource,
-            "text": (pg.ByRow, "3.1(c)"),
-            "made": "not-personal",
+            "id": (pg.Subject, pg.NotPersonal), "email": tm.Registration, "name": "2.1a",
+            "usage": [tm.Registration, "1.1(b)"], "both": pg.Label(tm.Cookie), "rest": pg.NotPersonal,
+            "origin": pg.RowSource, "text": (pg.ByRow, "3.1(c)"), "made": "not-personal",
         },
-    )
+    )  # fmt: skip
     assert columns["name"].label is pg.Label(tm.WebContact)
     assert columns["usage"].label is pg.Label(tm.Registration, tm.ProductData)
     assert columns["text"] == Tag(pg.Label(tm.ProspectSubmission), by_row=True)

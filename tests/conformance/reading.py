@@ -16,13 +16,9 @@ BARS = ("grant", "channel", "revision", "retention", "subject", "consent")
 """What may stand between a source and a purpose, first to last."""
 
 VIOLATIONS = {
-    "grant": "PurposeViolation",
-    "channel": "ChannelViolation",
-    "revision": "RevisionViolation",
-    "retention": "RetentionViolation",
-    "subject": "SubjectViolation",
-    "consent": "SubjectViolation",
-}
+    "grant": "PurposeViolation", "channel": "ChannelViolation", "revision": "RevisionViolation",
+    "retention": "RetentionViolation", "subject": "SubjectViolation", "consent": "SubjectViolation",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,15 +170,8 @@ GRANTS = {f"{clause}{CIRCLED[n]}": frozenset(sources) for clause, sources, count
 # 「メールや電話等による」 (1.2(1)④ and ⑤, 2.2⑤, 3.2⑥) it leaves room for others.
 BOTH, MAIL = ("email", "phone"), ("email",)
 CLOSED = {
-    "2.2①": BOTH,
-    "2.2②": BOTH,
-    "2.2③": MAIL,
-    "2.2④": BOTH,
-    "3.2①": BOTH,
-    "3.2②": BOTH,
-    "3.2③": MAIL,
-    "3.2④": BOTH,
-}
+    "2.2①": BOTH, "2.2②": BOTH, "2.2③": MAIL, "2.2④": BOTH, "3.2①": BOTH, "3.2②": BOTH, "3.2③": MAIL, "3.2④": BOTH,
+}  # fmt: skip
 OPEN = ("1.2(1)④", "1.2(1)⑤", "2.2⑤", "3.2⑥")
 
 # The same goal in several clauses.

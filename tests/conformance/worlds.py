@@ -186,14 +186,9 @@ def _moved(purposes: list[Rows], thirteen: list[str], **more: Any) -> Rows:
     rows = [{**one, "title": titled("Made up")} for one in purposes]
     letters = {"id": "13①", "class": "Cards", "title": titled("Made up")}
     overlay = {
-        "id": LABELS,
-        "class": "Labels",
-        "title": titled("Labels"),
-        "source": "1.1(b)",
-        "product": "Printer",
-        "item": "labels",
-        "serves": ["12①", "12②", "12③"],
-    }
+        "id": LABELS, "class": "Labels", "title": titled("Labels"), "source": "1.1(b)", "product": "Printer",
+        "item": "labels", "serves": ["12①", "12②", "12③"],
+    }  # fmt: skip
     return {
         "grant": [
             {"clause": "12", "title": titled("Made up"), "sources": ["1.1"], "purpose": rows, **more.pop("clause")},

@@ -27,38 +27,12 @@ DPV = "https://w3id.org/dpv#"
 SHAPES_GRAPH = Graph().parse(SHAPES)
 
 OF_DPV = {
-    "CollectedPersonalData",
-    "Consent",
-    "Contract",
-    "DataController",
-    "DataProcessor",
-    "DataSubject",
-    "DerivedPersonalData",
-    "LegalObligation",
-    "LegitimateInterestOfController",
-    "ObservedPersonalData",
-    "PersonalData",
-    "PrivacyNotice",
-    "Process",
-    "PublicInterest",
-    "Purpose",
-    "Recipient",
-    "StorageDuration",
-    "TemporalDuration",
-    "VitalInterest",
-    "hasAddress",
-    "hasContact",
-    "hasDataController",
-    "hasDuration",
-    "hasLegalBasis",
-    "hasName",
-    "hasNotice",
-    "hasPermission",
-    "hasPersonalData",
-    "hasPurpose",
-    "hasRecipient",
-    "hasStorageCondition",
-}
+    "CollectedPersonalData", "Consent", "Contract", "DataController", "DataProcessor", "DataSubject",
+    "DerivedPersonalData", "LegalObligation", "LegitimateInterestOfController", "ObservedPersonalData", "PersonalData",
+    "PrivacyNotice", "Process", "PublicInterest", "Purpose", "Recipient", "StorageDuration", "TemporalDuration",
+    "VitalInterest", "hasAddress", "hasContact", "hasDataController", "hasDuration", "hasLegalBasis", "hasName",
+    "hasNotice", "hasPermission", "hasPersonalData", "hasPurpose", "hasRecipient", "hasStorageCondition",
+}  # fmt: skip
 """Terms looked up in DPV 2.0 to 2.3, none of them on its way out."""
 
 

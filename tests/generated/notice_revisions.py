@@ -223,23 +223,10 @@ def _replace_references(made: Tables, kind: str, ids: dict[str, str]) -> None:
 
 
 _CHANGES: Final[list[Callable[[st.DrawFn, Tables], None]]] = [
-    _renumber,
-    _swap,
-    _rename,
-    _grant_otherwise,
-    _other_channels,
-    _fewer_channels,
-    _other_bases,
-    _other_prohibitions,
-    _fewer_purposes,
-    _more_purposes,
-    _fewer_sources,
-    _more_sources,
-    _other_overlays,
-    _fewer_families,
-    _fewer_derivations,
-    _other_titles,
-]
+    _renumber, _swap, _rename, _grant_otherwise, _other_channels, _fewer_channels, _other_bases, _other_prohibitions,
+    _fewer_purposes, _more_purposes, _fewer_sources, _more_sources, _other_overlays, _fewer_families,
+    _fewer_derivations, _other_titles,
+]  # fmt: skip
 
 
 def _mend(made: Tables) -> None:

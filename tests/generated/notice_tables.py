@@ -25,20 +25,8 @@ Tables = dict[str, Any]
 
 CHANNELS: Final = ("email", "phone", "post", "in_product")
 WORDS: Final = (
-    "Alpha",
-    "Bravo",
-    "Carol",
-    "Delta",
-    "Echo",
-    "Fox",
-    "Golf",
-    "Hotel",
-    "India",
-    "Jazz",
-    "Kilo",
-    "Lima",
-    "Mike",
-)
+    "Alpha", "Bravo", "Carol", "Delta", "Echo", "Fox", "Golf", "Hotel", "India", "Jazz", "Kilo", "Lima", "Mike",
+)  # fmt: skip
 CIRCLED: Final = "①②③④⑤⑥⑦⑧⑨⑩"
 
 

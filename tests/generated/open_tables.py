@@ -11,15 +11,9 @@ from tests.generated.notice_tables import Tables, copied, tables
 LANGUAGES: Final[tuple[str, ...]] = ("en", "ja", "de", "fr-CA", "zh-Hant", "x-house", "sr-Latn-RS", "EN-gb")
 
 STYLES: Final = (
-    "第{n}条第2号",
-    "§ {n} Abs. 1",
-    "Art. {n}(1)(a)",
-    "kind-{letter}-of-use",
-    "tier{n}-data",
-    "धारा {n}",
-    "المادة {n}",
+    "第{n}条第2号", "§ {n} Abs. 1", "Art. {n}(1)(a)", "kind-{letter}-of-use", "tier{n}-data", "धारा {n}", "المادة {n}",
     "附則{n}・一",
-)
+)  # fmt: skip
 """Ids as notices of several countries have them, and those of notices without numbers."""
 
 REFERENCES: Final = frozenset({"id", "parent", "source", "sources", "purposes", "serves", "from", "with", "new"})

@@ -100,20 +100,9 @@ class AsAttrs:
 
 
 LEAVES: list[Any] = [
-    int,
-    float,
-    str,
-    bool,
-    bytes,
-    decimal.Decimal,
-    datetime.date,
-    datetime.datetime,
-    datetime.time,
-    uuid.UUID,
-    EmailStr,
-    Tier,
-    Literal["a", "b"],
-]
+    int, float, str, bool, bytes, decimal.Decimal, datetime.date, datetime.datetime, datetime.time, uuid.UUID, EmailStr,
+    Tier, Literal["a", "b"],
+]  # fmt: skip
 
 
 @st.composite

@@ -68,15 +68,9 @@ def _distinct(frame: Any, operation: dict[str, Any], frames: Frames) -> Any:
 
 
 OPERATIONS = {
-    "select": _select,
-    "filter": _filter,
-    "join": _join,
-    "group": _group,
-    "sort": _sort,
-    "union": _union,
-    "rename": _rename,
-    "distinct": _distinct,
-}
+    "select": _select, "filter": _filter, "join": _join, "group": _group, "sort": _sort, "union": _union,
+    "rename": _rename, "distinct": _distinct,
+}  # fmt: skip
 
 
 def _value(given: Any) -> Any:

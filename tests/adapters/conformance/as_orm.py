@@ -126,15 +126,9 @@ def _distinct(query: _Query, operation: dict[str, Any], mapped: Mapped) -> _Quer
 
 
 OPERATIONS = {
-    "select": _select,
-    "filter": _filter,
-    "join": _join,
-    "group": _group,
-    "sort": _sort,
-    "union": _union,
-    "rename": _rename,
-    "distinct": _distinct,
-}
+    "select": _select, "filter": _filter, "join": _join, "group": _group, "sort": _sort, "union": _union,
+    "rename": _rename, "distinct": _distinct,
+}  # fmt: skip
 
 
 def _value(query: _Query, given: Any) -> Any:

@@ -158,15 +158,9 @@ def _distinct(case: Case, frame: Frame, operation: dict[str, Any], rows: Rows) -
 
 
 OPERATIONS: dict[str, Callable[[Case, Frame, dict[str, Any], Rows], Frame]] = {
-    "select": _select,
-    "filter": _filter,
-    "join": _join,
-    "group": _group,
-    "sort": _sort,
-    "union": _union,
-    "rename": _rename,
-    "distinct": _distinct,
-}
+    "select": _select, "filter": _filter, "join": _join, "group": _group, "sort": _sort, "union": _union,
+    "rename": _rename, "distinct": _distinct,
+}  # fmt: skip
 
 
 def _reads(frame: Frame, given: Any) -> Used:

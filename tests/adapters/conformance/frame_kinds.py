@@ -59,14 +59,9 @@ def dask(table: Table) -> Any:
 Maker = Callable[[Table], Any]
 
 KINDS: dict[str, Maker] = {
-    "pandas": pandas,
-    "pandas-arrow": pandas_of_arrow,
-    "polars": polars,
-    "polars-lazy": polars_lazy,
-    "polars-file": polars_scanned,
-    "pyarrow": arrow,
-    "dask": dask,
-}
+    "pandas": pandas, "pandas-arrow": pandas_of_arrow, "polars": polars, "polars-lazy": polars_lazy,
+    "polars-file": polars_scanned, "pyarrow": arrow, "dask": dask,
+}  # fmt: skip
 
 
 def relations(connection: duckdb.DuckDBPyConnection) -> Maker:

@@ -335,16 +335,10 @@ def test_other_resources_are_refused(shop):
 @pytest.mark.parametrize(
     "meta",
     [
-        1.1,
-        [],
-        "1.9(z)",
-        ["1.1(a)", "by-row"],
-        "collected",
-        {"source": "1.1(a)"},
-        {"tags": 1},
+        1.1, [], "1.9(z)", ["1.1(a)", "by-row"], "collected", {"source": "1.1(a)"}, {"tags": 1},
         {"declassified": {"why": " "}},
     ],
-)
+)  # fmt: skip
 def test_malformed_tags_are_refused(seeds, meta):
     seeds.tag("raw_customers", "first_name", meta)
     assert ("meta", "raw_customers") in {(rule, resource) for rule, resource, _ in seeds.found()}

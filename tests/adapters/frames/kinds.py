@@ -121,18 +121,10 @@ def dask(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> Any:
 Maker = Callable[[Columns, Sequence[Row], Held], Any]
 
 KINDS: dict[str, Maker] = {
-    "arrow": arrow,
-    "arrow in pieces": arrow_pieces,
-    "pandas": pandas,
-    "pandas of Arrow": pandas_of_arrow,
-    "pandas of objects": pandas_of_objects,
-    "polars": polars,
-    "polars, lazy": polars_lazy,
-    "polars, of a file": polars_scanned,
-    "polars, enum": polars_enum,
-    "duckdb": relation,
-    "dask": dask,
-}
+    "arrow": arrow, "arrow in pieces": arrow_pieces, "pandas": pandas, "pandas of Arrow": pandas_of_arrow,
+    "pandas of objects": pandas_of_objects, "polars": polars, "polars, lazy": polars_lazy,
+    "polars, of a file": polars_scanned, "polars, enum": polars_enum, "duckdb": relation, "dask": dask,
+}  # fmt: skip
 
 
 def content(frame: Any) -> pa.Table:

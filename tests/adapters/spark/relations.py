@@ -14,33 +14,16 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import ByRow, RowSource
 
 CUSTOMER: Mapping[str, Any] = {
-    "id": NotPersonal,
-    "email": tm.Registration,
-    "city": tm.Registration,
-    "device": tm.ProductData,
-    "n": NotPersonal,
-}
+    "id": NotPersonal, "email": tm.Registration, "city": tm.Registration, "device": tm.ProductData, "n": NotPersonal,
+}  # fmt: skip
 ORDERS: Mapping[str, Any] = {"id": NotPersonal, "customer": NotPersonal, "total": tm.Contract, "page": tm.Cookie}
 MIXED: Mapping[str, Any] = {"id": NotPersonal, "src": RowSource, "name": ByRow, "note": (tm.ProductData, ByRow)}
 
 TYPES = {
-    "id": "bigint",
-    "email": "string",
-    "city": "string",
-    "device": "string",
-    "n": "int",
-    "customer": "bigint",
-    "total": "int",
-    "page": "string",
-    "src": "string",
-    "name": "string",
-    "note": "string",
-    "tags": "array<string>",
-    "who": "string",
-    "number": "bigint",
-    "day": "date",
-    "moment": "timestamp",
-}
+    "id": "bigint", "email": "string", "city": "string", "device": "string", "n": "int", "customer": "bigint",
+    "total": "int", "page": "string", "src": "string", "name": "string", "note": "string", "tags": "array<string>",
+    "who": "string", "number": "bigint", "day": "date", "moment": "timestamp",
+}  # fmt: skip
 
 CUSTOMERS = [
     (1, "a@x", "Kyoto", "d1", 3),

@@ -42,22 +42,9 @@ class Unique(Base):
 
 NUMBERS = [0, 7, -7, 77, 777, 2**31 - 1]
 NAMES = [
-    "a",
-    "ab",
-    "b",
-    ",",
-    "\n",
-    "a\nb",
-    '"',
-    'a"b',
-    "\\",
-    "a\\nb",
-    "'",
-    "ü",
-    unicodedata.normalize("NFD", "ü"),
-    "7",
+    "a", "ab", "b", ",", "\n", "a\nb", '"', 'a"b', "\\", "a\\nb", "'", "ü", unicodedata.normalize("NFD", "ü"), "7",
     "\x01",
-]
+]  # fmt: skip
 IDS = [uuid.UUID(int=number) for number in (1, 2**100)]
 
 

@@ -66,16 +66,11 @@ def test_a_column_is_tagged_by_whatever_tells_a_source() -> None:
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [
-        ("9.9(z)", UnknownSource),
-        (tm.RenewalGuidance, UnknownSource),
-        (OTHER.sources[0], UnknownSource),
-        (7, UnknownSource),
-        ({"a": 1}, TypeError),
-        ((Collected, Ended), UnlabelledData),
-        ((RowSource, tm.Contract), UnlabelledData),
-        (object(), UnknownSource),
+        ("9.9(z)", UnknownSource), (tm.RenewalGuidance, UnknownSource), (OTHER.sources[0], UnknownSource),
+        (7, UnknownSource), ({"a": 1}, TypeError), ((Collected, Ended), UnlabelledData),
+        ((RowSource, tm.Contract), UnlabelledData), (object(), UnknownSource),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_tag_is_refused(spec: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         one(spec)
