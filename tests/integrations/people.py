@@ -21,7 +21,6 @@ SOUGHT = (NAME, EMAIL, DEVICE, str(ID))
 
 class Customer(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
     customer_id: Annotated[int, pg.Subject]
     full_name: Annotated[str, tm.Registration]
     email: Annotated[str, tm.Registration]
@@ -62,7 +61,6 @@ class Base(DeclarativeBase): ...
 
 class Row(Base):
     __tablename__ = "masked_rows"
-
     row_id: Mapped[Annotated[int, pg.Subject]] = mapped_column(primary_key=True)
     row_name: Mapped[Annotated[str, tm.Registration]] = mapped_column("stored_name")
     row_note: Mapped[str] = mapped_column(info={"purposeguard": tm.Registration})
@@ -70,7 +68,6 @@ class Row(Base):
 
 class Reader(Base):
     __tablename__ = "masked_readers"
-
     reader_id: Mapped[int] = mapped_column(primary_key=True)
     reader_name: Mapped[Annotated[str, tm.Registration]]
     reader_email: Mapped[Annotated[str, tm.Registration]]
@@ -79,7 +76,6 @@ class Reader(Base):
 
 class Loan(Base):
     __tablename__ = "masked_loans"
-
     loan_id: Mapped[int] = mapped_column(primary_key=True)
     reader_id: Mapped[int] = mapped_column(ForeignKey(Reader.reader_id))
 

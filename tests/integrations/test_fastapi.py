@@ -47,7 +47,6 @@ def guard() -> pg.Guard:
 
 class Customer(pg.PersonalModel):
     model_config = ConfigDict(from_attributes=True)
-
     id: int
     name: Personal[str, tm.Registration]
     device: Annotated[str, tm.ProductData]
@@ -181,7 +180,6 @@ def faulty(guard: pg.Guard) -> FastAPI:  # noqa: C901  # one function for each f
 
     class New(BaseModel):
         model_config = ConfigDict(extra="forbid")
-
         name: Annotated[str, tm.Registration]
         numbers: dict[str, int] = {}
 

@@ -54,7 +54,6 @@ class Plain(DeclarativeBase): ...
 
 class PlainUser(Plain):
     __tablename__ = "plain_users"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[Annotated[str, tm.Registration]]
     password_hash: Mapped[Annotated[str, tm.ProductData]]
@@ -67,7 +66,6 @@ class Dataclasses(MappedAsDataclass, DeclarativeBase): ...
 
 class DataclassUser(Dataclasses):
     __tablename__ = "dataclass_users"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[Annotated[str, tm.Registration]]
     password_hash: Mapped[Annotated[str, tm.ProductData]]
@@ -75,7 +73,6 @@ class DataclassUser(Dataclasses):
 
 class UserOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
-
     id: int
     email: str
     password_hash: str
@@ -83,14 +80,12 @@ class UserOut(BaseModel):
 
 class UserWithoutHash(BaseModel):
     model_config = ConfigDict(from_attributes=True)
-
     id: int
     email: str
 
 
 class TeamOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
-
     name: str
     members: list[UserOut]
 
@@ -255,7 +250,6 @@ class Subjects(DeclarativeBase): ...
 
 class Member(Subjects):
     __tablename__ = "members"
-
     id: Mapped[Annotated[int, pg.Subject]] = mapped_column(primary_key=True)
     email: Mapped[Annotated[str, tm.Registration]]
 

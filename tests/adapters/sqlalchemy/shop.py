@@ -28,7 +28,6 @@ class Base(SealedColumns, DeclarativeBase):
 
 class Customer(Base):
     __tablename__ = "customers"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[Email]
     name: Mapped[Annotated[str, tm.Registration]]
@@ -46,7 +45,6 @@ class Customer(Base):
 
 class Order(Base):
     __tablename__ = "orders"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
     total: Mapped[Annotated[int, tm.Contract]]
@@ -61,20 +59,16 @@ Customer.spent = column_property(
 
 class Visit(Base):
     __tablename__ = "visits"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     ip: Mapped[Annotated[str, tm.Cookie]]
-
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "visit"}
 
 
 class Login(Visit):
     __tablename__ = "logins"
-
     id: Mapped[int] = mapped_column(ForeignKey("visits.id"), primary_key=True)
     account: Mapped[Annotated[str, tm.Registration]]
-
     __mapper_args__ = {"polymorphic_identity": "login"}
 
 
@@ -82,7 +76,6 @@ class Person(Base):
     """A table of the mixed kind: each row says under which source it was collected, whose it is, and from when."""
 
     __tablename__ = "people"
-
     id: Mapped[Annotated[int, pg.Subject("customer")]] = mapped_column(primary_key=True)
     source: Mapped[Annotated[str, RowSource]]
     note: Mapped[Annotated[str, ByRow]]
@@ -104,7 +97,6 @@ class Setting(Base):
     """A table without any tag."""
 
     __tablename__ = "settings"
-
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
 

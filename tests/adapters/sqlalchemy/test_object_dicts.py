@@ -62,7 +62,6 @@ class Declared(DeclarativeBase): ...
 
 class User(Declared):
     __tablename__ = "users"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[Annotated[str, tm.Registration]]
     password_hash: Mapped[Annotated[str, tm.ProductData]]
@@ -78,7 +77,6 @@ class Dataclasses(MappedAsDataclass, DeclarativeBase): ...
 
 class Member(Dataclasses):
     __tablename__ = "members"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[Annotated[str, tm.Registration]]
     password_hash: Mapped[Annotated[str, tm.ProductData]]
@@ -94,7 +92,6 @@ class Person(Models, table=True):
 
 class Shown(BaseModel):
     model_config = ConfigDict(from_attributes=True)
-
     email: str
     password_hash: str
 

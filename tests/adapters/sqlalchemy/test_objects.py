@@ -505,7 +505,6 @@ class Pets(DeclarativeBase): ...
 
 class Owner(Pets):
     __tablename__ = "owners"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     by_name: Mapped[dict[str, Pet]] = relationship(collection_class=attribute_keyed_dict("name"))
     by_chip: Mapped[dict[str, Pet]] = relationship(collection_class=attribute_keyed_dict("chip"), viewonly=True)
@@ -516,7 +515,6 @@ class Owner(Pets):
 
 class Pet(Pets):
     __tablename__ = "pets"
-
     id: Mapped[int] = mapped_column(primary_key=True)
     owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[Annotated[str, tm.ProductData]]
@@ -564,7 +562,6 @@ class Club(Clubs):
 
 class Somebody(Clubs):
     __tablename__ = "somebody"
-
     id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
     clubs: Mapped[list[Club]] = relationship(secondary=member)
 

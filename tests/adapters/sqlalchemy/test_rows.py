@@ -320,7 +320,6 @@ class Base(DeclarativeBase): ...
 
 class Dated(Base):
     __tablename__ = "dated"
-
     key: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[Annotated[datetime.datetime, pg.Collected]] = mapped_column(sa.DateTime(timezone=True))
     name: Mapped[Annotated[str, tm.Registration]]
@@ -328,32 +327,26 @@ class Dated(Base):
 
 class Sub(Base):
     __tablename__ = "subs"
-
     id: Mapped[Annotated[int, pg.Subject("customer")]] = mapped_column(primary_key=True)
     kind: Mapped[str]
     name: Mapped[Annotated[str, tm.Registration]]
-
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "sub"}
 
 
 class SubSub(Sub):
     __tablename__ = "subsubs"
-
     id: Mapped[int] = mapped_column(sa.ForeignKey("subs.id"), primary_key=True)
     plan: Mapped[Annotated[str, tm.Contract]]
-
     __mapper_args__ = {"polymorphic_identity": "subsub"}
 
 
 class Single(Sub):
     extra: Mapped[Annotated[str | None, tm.Contract]] = mapped_column(use_existing_column=True)
-
     __mapper_args__ = {"polymorphic_identity": "single"}
 
 
 class Mixed(Base):
     __tablename__ = "mixed"
-
     key: Mapped[int] = mapped_column(primary_key=True)
     source: Mapped[Annotated[str | None, RowSource]]
     note: Mapped[Annotated[str, ByRow]]
@@ -361,7 +354,6 @@ class Mixed(Base):
 
 class Node(Base):
     __tablename__ = "nodes"
-
     id: Mapped[Annotated[int, pg.Subject("customer")]] = mapped_column(primary_key=True)
     parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("nodes.id"))
     name: Mapped[Annotated[str, tm.Registration]]
@@ -595,30 +587,25 @@ class Boards(DeclarativeBase): ...
 
 class Board(Boards):
     __tablename__ = "boards"
-
     id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
     posts: Mapped[list[Post]] = relationship(lazy="joined", order_by=lambda: Post.id)
 
 
 class Post(Boards):
     __tablename__ = "posts"
-
     id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
     kind: Mapped[Annotated[str, pg.NotPersonal]]
     board_id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(sa.ForeignKey("boards.id"))
     author: Mapped[Annotated[int, pg.Subject("customer"), tm.Registration]]
     words: Mapped[Annotated[str, tm.Registration]]
-
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "post"}
 
 
 class Answer(Post):
     __tablename__ = "answers"
-
     id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(sa.ForeignKey("posts.id"), primary_key=True)
     asker: Mapped[Annotated[int, pg.Subject("customer"), tm.Registration]]
     question: Mapped[Annotated[str, tm.Registration]]
-
     __mapper_args__ = {"polymorphic_identity": "answer"}
 
 
