@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pickle
-from typing import Annotated, Any, NamedTuple, TypedDict
+from typing import Annotated, Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,25 +46,6 @@ def test_the_fields_of_a_model_are_columns() -> None:
     assert columns["phone"].label is pg.Label(tm.Contract)
     assert columns["note"] == Tag(NOT_PERSONAL)
     assert not columns["note"].is_personal
-
-
-def test_classes_of_every_kind_tell_columns() -> None:
-    @dataclasses.dataclass
-    class ADataclass:
-        email: Annotated[str, tm.Registration]
-
-    @attrs.define
-    class AnAttrs:
-        email: Annotated[str, tm.Registration]
-
-    class ADict(TypedDict):
-        email: Annotated[str, tm.Registration]
-
-    class ATuple(NamedTuple):
-        email: Annotated[str, tm.Registration]
-
-    for cls in (ADataclass, AnAttrs, ADict, ATuple):
-        assert columns_of(NOTICE, cls) == Columns({"email": Tag(pg.Label(tm.Registration))})
 
 
 class Mixed(BaseModel):

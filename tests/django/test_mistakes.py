@@ -10,6 +10,8 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import AsyncClient, Client
 
+from purposeguard.integrations.problems import MEDIA_TYPE
+
 pytestmark = pytest.mark.usefixtures("shop")
 
 REFUSED = {
@@ -50,5 +52,7 @@ def test_a_mistake_is_refused(name: str) -> None:
         problem = answer.json()
         kind = problem["type"].removeprefix("urn:purposeguard:problem:")
         assert (answer.status_code, kind, problem.get("field")) == REFUSED[name]
+        assert ("sources" in problem) == (kind in ("purpose", "flow"))
+        assert (problem["status"], answer.headers["Content-Type"]) == (answer.status_code, MEDIA_TYPE)
         for value in ("Aiko", "Ren", "example.org", "2026-05", "crash"):
             assert value not in answer.content.decode()

@@ -10,7 +10,6 @@ import pytest
 from purposeguard.notice.export import dpv, fides
 from purposeguard.notice.export.cedar import export
 from purposeguard.notices import trendmicro_jp as tm
-from tests.exporting.samples import GOLDEN
 from tests.unit.command_line import OVERLAY, ROOT, TINY, process, run
 
 FILES = ["entities.json", "policies.cedar", "schema.cedarschema"]
@@ -23,11 +22,6 @@ def test_it_writes_the_files_into_a_folder_that_it_makes(tmp_path: Path) -> None
     assert sorted(one.name for one in folder.iterdir()) == FILES
     for name, told in export(tm.NOTICE.document).items():
         assert (folder / name).read_bytes() == told.encode()
-
-
-def test_what_is_kept_is_up_to_date() -> None:
-    result = run("export", "cedar", "trendmicro-jp", "-o", GOLDEN / "trendmicro-jp", "--check")
-    assert (result.exit_code, result.output) == (0, "")
 
 
 def test_check_says_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:

@@ -114,13 +114,6 @@ def test_fideslang_reads_what_is_tagged(tmp_path: Path) -> None:
     assert answer["datasets"] == ["notice-trendmicro-jp"]
 
 
-def test_of_another_notice_nothing_is_written() -> None:
-    with pytest.raises(
-        CommandProblem, match="the guard holds to trendmicro-jp of 2024-04-01, and the notice is lindenrad"
-    ):
-        collect_tagged_fields(guarded(), GDPR)
-
-
 def test_a_source_that_is_not_exported_is_refused() -> None:
     guard = pg.Guard(GDPR)
     battery = pg.Label(GDPR.source("2.2/commuter/battery"))

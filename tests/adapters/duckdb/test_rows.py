@@ -82,22 +82,6 @@ def test_many_subjects_are_left_out():
             assert connection.sql("SELECT count(email) AS n FROM a").fetchall() == [(10_000,)]
 
 
-def test_views_joins_and_subqueries_are_narrowed(place):
-    told = guard(1)
-    views = {"mails": "SELECT email AS m, Id AS i FROM crm", "few": "SELECT m FROM mails WHERE i > 1"}
-    with connect(told, tags={"crm": TAGS}, views=views, **place) as connection, told.purpose(tm.RenewalGuidance):
-        for text in (
-            "SELECT m FROM mails ORDER BY 1",
-            "SELECT m FROM few ORDER BY 1",
-            "SELECT crm.email FROM crm ORDER BY 1",
-            "SELECT a.email FROM crm AS a JOIN crm AS b USING (Id) WHERE b.email > '' ORDER BY 1",
-            "WITH c AS (SELECT * FROM crm) SELECT email FROM c ORDER BY 1",
-            "SELECT x FROM (SELECT email AS x FROM crm) ORDER BY 1",
-            "SELECT email FROM crm UNION SELECT m FROM few ORDER BY 1",
-        ):
-            assert connection.sql(text).fetchall() == [("c",), ("d",)], text
-
-
 def test_parameters_keep_their_places_where_rows_are_left_out(place):
     told = guard(4)
     with connect(told, tags={"crm": TAGS}, **place) as connection, told.purpose(tm.RenewalGuidance):

@@ -345,10 +345,6 @@ def test_limit_what_was_checked_and_converted_is_a_plain_value() -> None:
     assert taken["device"].tolist() == ["x"]  # and nobody asks any more
 
 
-def test_limit_a_frame_that_is_not_shown_to_the_guard_is_not_checked() -> None:
-    assert TABLE["device"].to_pylist() == ["x"]
-
-
 def test_limit_who_tags_a_table_is_believed() -> None:
     with GUARD.purpose(tm.RenewalGuidance):
         FRAMES.check(arrow.tagged(TABLE, {"email": pg.NotPersonal, "device": pg.NotPersonal}, tm.NOTICE))

@@ -26,7 +26,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import FlowViolation
 from purposeguard.values.markers import ByRow, RowSource
-from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
+from tests.adapters.spark.relations import MIXED, frame
 from tests.oversights import Told
 from tests.support import RecordingLedger, RecordingObserver
 
@@ -583,11 +583,6 @@ def test_names_may_hold_anything(session: SparkSession, sp: Spark, renewing: Non
         tm.Registration,
         tm.Contract,
     }
-
-
-def test_figures_are_of_the_customers(customers: DataFrame) -> None:
-    assert customers.count() == len(CUSTOMERS)
-    assert customers.columns == list(CUSTOMER)
 
 
 def test_tags_go_from_arrow_to_spark_and_back(

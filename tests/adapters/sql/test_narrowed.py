@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlglot import exp, parse_one
 
-from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject
+from purposeguard import ByRow, Guard, NotPersonal, RowSource, Subject
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.conditions import SqlConditions
@@ -327,14 +327,6 @@ def test_what_would_be_read_in_another_way_is_refused():
     ):
         with pytest.raises(UnresolvedStatement, match=why):
             narrow_statement(read_statement(text, catalogue), catalogue, TESTS)
-
-
-def test_rows_that_say_when_they_were_collected_are_narrowed_by_it():
-    guard = Guard(History(tm.NOTICE), governance=Told())
-    tables = Tables(tm.NOTICE, {"t": {"day": (Collected, NotPersonal), "name": tm.Registration}})
-    shop = Statements(guard, tables, dialect="duckdb")
-    with guard.purpose(RENEWAL):
-        assert "WHERE" in shop.narrowed("SELECT name FROM t")
 
 
 def test_a_statement_is_rewritten_once_for_the_same_rules():

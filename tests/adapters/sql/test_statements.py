@@ -300,19 +300,6 @@ def test_what_each_row_says_goes_along_with_its_source_or_is_what_rows_may_have(
             assert caught.value.missing == pg.Label(tm.Contract)
 
 
-def test_narrowing_reads_the_columns_that_were_told_and_no_others(guard: pg.Guard, shop: Statements):
-    with guard.purpose(tm.RenewalGuidance):
-        assert shop.narrowed("SELECT * FROM crm").startswith(
-            'SELECT * FROM (SELECT "id", "mail", "origin" FROM crm WHERE CASE WHEN'
-        )
-
-
-def test_what_is_merged_into_is_not_narrowed(guard: pg.Guard, shop: Statements):
-    text = "MERGE INTO crm_copy USING visit ON visit.id = crm_copy.mail WHEN MATCHED THEN DELETE"
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement, match="it is written to"):
-        shop.narrowed(text)
-
-
 def test_texts_are_remembered_and_long_ones_are_not(guard: pg.Guard, shop: Statements):
     text = "SELECT email FROM customer"
     assert shop.analyse(text) is shop.analyse(text)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import column as column_of
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, defer, joinedload, load_only, selectinload
+from sqlalchemy.orm import defer, joinedload, load_only, selectinload
 
 from purposeguard import Guard, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
@@ -465,20 +465,6 @@ def test_a_driver_puts_no_parameter_into_a_comment(shop: Shop, guard: Guard) -> 
         else:
             with pytest.raises(UnresolvedStatement):
                 connection.execute(sa.select(customers.c.id, sa.literal(1)))
-
-
-def test_any_session_on_a_guarded_engine_is_decided(shop: Shop, guard: Guard) -> None:
-    engine = shop.guarded(guard)
-    with Session(engine) as session:
-        with pytest.raises(PurposeMissing):
-            session.scalars(sa.select(Customer))
-        with guard.purpose(tm.ProductProvision):
-            assert len(session.scalars(sa.select(Customer)).all()) == 4
-
-
-def test_a_guarded_session_wants_a_guarded_engine(shop: Shop, guard: Guard) -> None:
-    with GuardedSession(shop.plain) as session, pytest.raises(UnresolvedStatement):
-        session.scalars(sa.select(Customer.id))
 
 
 def test_an_engine_is_guarded_once(shop: Shop, guard: Guard) -> None:

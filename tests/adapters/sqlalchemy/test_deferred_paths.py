@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import ForeignKey, create_engine, func, select
+from sqlalchemy import ForeignKey, create_engine, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -174,15 +174,6 @@ def test_classes_that_are_loaded_together(session: GuardedSession, guard: Guard)
             assert driver.badge == "b"
             _refused(driver, "device", "car")
             session.expunge_all()
-
-
-def test_what_is_no_object_is_selected_as_ever(session: GuardedSession, guard: Guard) -> None:
-    workers = Worker.__table__
-    with guard.purpose(tm.RenewalGuidance):
-        assert session.execute(select(workers.c.name).where(workers.c.id == 1)).scalar() == "w1"
-        assert session.scalar(select(func.count()).select_from(workers)) == 3
-        with pytest.raises(PurposeViolation):
-            session.execute(select(workers.c.device))
 
 
 def test_an_object_of_no_session_is_not_said_to_be_left_out(session: GuardedSession, guard: Guard) -> None:

@@ -84,10 +84,8 @@ def test_rows_are_told_by_what_is_used_of_them(shop: Shop, governed: Guard) -> N
         assert [one.id for one in found] == [3, 4, 5, 6]
 
 
-def test_relationships_and_joins_come_back_narrowed(shop: Shop, governed: Guard) -> None:
-    known = {3: "p3", 4: "p4", 5: "p5", 6: "p6"}
+def test_relationships_come_back_narrowed(shop: Shop, governed: Guard) -> None:
     short = load_only(Person.email)
-    other = aliased(Person)
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
         for option in (joinedload, selectinload, subqueryload):
             letters = session.scalars(
@@ -98,14 +96,6 @@ def test_relationships_and_joins_come_back_narrowed(shop: Shop, governed: Guard)
         letters = session.scalars(sa.select(Letter).order_by(Letter.id))
         assert [one.person and one.person.email for one in letters] == [None, None, "p3", None, "p5", "p6"]
         session.expunge_all()
-        pairs = session.execute(sa.select(Letter.id, Person.email).join(Person).order_by(Letter.id)).all()
-        assert dict(map(tuple, pairs)) == known  # type: ignore[arg-type]
-        pairs = session.execute(sa.select(Letter.id, Person.email).outerjoin(Person).order_by(Letter.id)).all()
-        assert [email for _, email in pairs] == [None, None, *RENEWAL]
-        pairs = session.execute(sa.select(Letter.id, other.email).join(other)).all()
-        assert dict(map(tuple, pairs)) == known  # type: ignore[arg-type]
-        both = session.execute(sa.select(Person.email, other.email).join(other, Person.id == other.id)).all()
-        assert len(both) == 4
         found = session.scalars(
             sa.select(Letter)
             .join(Letter.person)
