@@ -9,71 +9,59 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.integrations.fastapi_matrix import (
-    ANSWERS,
-    FAILING,
-    PURPOSES,
-    SOCKETS,
-    STREAMS,
-    Halfway,
-    app,
-    background,
-    ended,
-    seen,
-    told,
-)
+from tests.integrations import fastapi_matrix as matrix
 
-CLAUSES = {name: purpose.clause for name, purpose in PURPOSES.items()} | {"none": "none"}
+CLAUSES = {name: purpose.clause for name, purpose in matrix.PURPOSES.items()} | {"none": "none"}
 
 each_router = pytest.mark.parametrize("name", CLAUSES)
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as made:
+    with TestClient(matrix.app, raise_server_exceptions=False) as made:
         yield made
 
 
 @each_router
-@pytest.mark.parametrize("path", ANSWERS)
+@pytest.mark.parametrize("path", matrix.ANSWERS)
 def test_endpoints_dependencies_and_tasks_have_the_purpose_of_their_route(client: TestClient, name: str, path: str):
-    background.clear()
-    ended.clear()
+    matrix.background.clear()
+    matrix.ended.clear()
     answer = client.get(f"/{name}/{path}")
     assert answer.status_code == 200
     assert set(answer.json()) == {CLAUSES[name]}
-    assert set(background) <= {(name, CLAUSES[name])}
-    assert bool(background) == path.startswith("background")
-    assert set(ended) <= {(CLAUSES[name], CLAUSES[name])}
-    assert bool(ended) == path.startswith("dependency")
+    assert set(matrix.background) <= {(name, CLAUSES[name])}
+    assert bool(matrix.background) == path.startswith("background")
+    assert set(matrix.ended) <= {(CLAUSES[name], CLAUSES[name])}
+    assert bool(matrix.ended) == path.startswith("dependency")
 
 
 @each_router
-@pytest.mark.parametrize("path", STREAMS)
+@pytest.mark.parametrize("path", matrix.STREAMS)
 def test_each_step_of_a_stream_has_it(client: TestClient, name: str, path: str):
-    assert told(client.get(f"/{name}/{path}").text) == {CLAUSES[name]}
+    assert matrix.told(client.get(f"/{name}/{path}").text) == {CLAUSES[name]}
 
 
 @each_router
-@pytest.mark.parametrize("path", SOCKETS)
+@pytest.mark.parametrize("path", matrix.SOCKETS)
 def test_websockets_have_it(client: TestClient, name: str, path: str):
     with client.websocket_connect(f"/{name}/{path}") as socket:
         assert set(socket.receive_json()) == {CLAUSES[name]}
 
 
 @each_router
-@pytest.mark.parametrize("path", FAILING)
+@pytest.mark.parametrize("path", matrix.FAILING)
 def test_an_exception_leaves_it(client: TestClient, name: str, path: str):
     answer = client.get(f"/{name}/{path}")
     assert (answer.status_code, answer.json()["title"]) == (500, "no purpose")
     assert client.get("/none/endpoint/async").json() == ["none"]
-    assert seen() == "none"
+    assert matrix.seen() == "none"
 
 
 @pytest.mark.parametrize("kind", ["async", "def"])
 def test_an_exception_half_way_through_a_stream_leaves_it(kind: str):
-    with TestClient(app) as client:
-        with pytest.raises(Halfway):
+    with TestClient(matrix.app) as client:
+        with pytest.raises(matrix.Halfway):
             client.get(f"/renewal/halfway/{kind}")
         assert client.get("/none/endpoint/async").json() == ["none"]
 
@@ -96,8 +84,8 @@ def test_a_cancelled_request_leaves_it():
                 await asyncio.sleep(0)
 
         scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "root_path": ""}
-        await app(scope, receive, send)
-        return [*uses, seen()]
+        await matrix.app(scope, receive, send)
+        return [*uses, matrix.seen()]
 
     async def cancel() -> str:
         task = asyncio.create_task(leave("/renewal/stream/async"))
@@ -105,7 +93,7 @@ def test_a_cancelled_request_leaves_it():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return seen()
+        return matrix.seen()
 
     steps = asyncio.run(leave("/renewal/stream/async"))
     assert steps[0] == f"{CLAUSES['renewal']}\n"

@@ -8,18 +8,9 @@ import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ForeignKey, create_engine, func, select
+from sqlalchemy import ForeignKey, create_engine, func, orm, select
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    MappedAsDataclass,
-    Session,
-    mapped_column,
-    registry,
-    relationship,
-    selectinload,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column, registry, relationship
 from sqlmodel import Field, Relationship, SQLModel
 
 import purposeguard as pg
@@ -235,12 +226,12 @@ def test_what_the_purpose_may_use_is_answered(
 def test_an_object_in_a_relationship_is_not_answered(
     *, moves: bool, is_async: bool, sessions: _Sessions, guard: pg.Guard
 ) -> None:
-    loads = select(Team).options(selectinload(Team.members))  # type: ignore[arg-type]  # as SQLModel types it
+    loads = select(Team).options(orm.selectinload(Team.members))  # type: ignore[arg-type]  # as SQLModel types it
     load = sessions.loader(guard, loads, is_async=is_async, moves=moves)
     assert _is_refused(_answer(guard, load, tm.RenewalGuidance, response_model=TeamOut))
     load = sessions.loader(guard, loads, is_async=is_async, moves=moves)
     assert HASH not in _answer(guard, load, tm.RenewalGuidance).text
-    plain = select(PlainUser).where(PlainUser.id == 1).options(selectinload(PlainUser.boss))
+    plain = select(PlainUser).where(PlainUser.id == 1).options(orm.selectinload(PlainUser.boss))
     load = sessions.loader(guard, plain, is_async=is_async, moves=moves)
     assert _is_refused(_answer(guard, load, tm.RenewalGuidance, wrap=lambda user: [user.boss], response_model=None))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import sqlite3
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,8 +23,6 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.sql.engines import DuckDB, Engine
 from tests.oversights import STOPPED, Told
-
-Run = Callable[..., list[Any]]
 
 RENEWAL = tm.RenewalGuidance
 

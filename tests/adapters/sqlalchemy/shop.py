@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, String, Table, create_engine, func, select
@@ -164,7 +163,3 @@ def customer(n: int) -> Customer:
 def person(n: int) -> Person:
     day = datetime.date(2024, 5, n)
     return Person(id=n, source=SOURCES[n % 3], note=f"note{n}", email=f"p{n}", day=day, letters=[Letter(id=n)])
-
-
-def each(found: Any) -> Iterator[Any]:
-    return iter(found.scalars())

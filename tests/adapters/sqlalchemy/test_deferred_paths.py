@@ -7,23 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import ForeignKey, create_engine, select
+from sqlalchemy import ForeignKey, create_engine, orm, select
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    Session,
-    contains_eager,
-    defer,
-    immediateload,
-    joinedload,
-    mapped_column,
-    relationship,
-    selectin_polymorphic,
-    selectinload,
-    subqueryload,
-    with_polymorphic,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, RowLeftOut, protect
@@ -118,7 +104,7 @@ def _refused(found: Any, *names: str) -> None:
         assert name not in vars(found)
 
 
-@pytest.mark.parametrize("load", [None, joinedload, selectinload, subqueryload, immediateload])
+@pytest.mark.parametrize("load", [None, orm.joinedload, orm.selectinload, orm.subqueryload, orm.immediateload])
 def test_three_relationships_in_a_row(session: GuardedSession, guard: Guard, load: Any) -> None:
     query = select(Worker).where(Worker.id == 1)
     if load is not None:
@@ -139,11 +125,11 @@ def test_relationships_that_are_always_joined(session: GuardedSession, guard: Gu
         assert desk.firm.town.land.name == "l"
         _refused(desk.firm, "device")
         _refused(desk.firm.town.land, "device")
-        query = select(Firm).join(Firm.town).options(contains_eager(Firm.town).joinedload(Town.land))
+        query = select(Firm).join(Firm.town).options(orm.contains_eager(Firm.town).joinedload(Town.land))
         _refused(session.scalars(query).one().town.land, "device")
 
 
-@pytest.mark.parametrize("load", [None, selectinload])
+@pytest.mark.parametrize("load", [None, orm.selectinload])
 def test_a_class_that_points_to_itself(session: GuardedSession, guard: Guard, load: Any) -> None:
     query = select(Worker).where(Worker.id == 3)
     if load is not None:
@@ -158,12 +144,14 @@ def test_a_class_that_points_to_itself(session: GuardedSession, guard: Guard, lo
 
 
 def test_classes_that_are_loaded_together(session: GuardedSession, guard: Guard) -> None:
-    both = with_polymorphic(Worker, "*", aliased=True)
+    both = orm.with_polymorphic(Worker, "*", aliased=True)
     with guard.purpose(tm.RenewalGuidance):
         queries: tuple[Any, ...] = (
             select(Worker).order_by(Worker.id),
             select(both).order_by(both.id),
-            select(Worker).options(selectin_polymorphic(Worker, [Driver]), defer(Driver.badge)).order_by(Worker.id),
+            select(Worker)
+            .options(orm.selectin_polymorphic(Worker, [Driver]), orm.defer(Driver.badge))
+            .order_by(Worker.id),
         )
         for query in queries:
             plain, driver, _ = session.scalars(query).all()

@@ -6,44 +6,10 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import (
-    Engine,
-    Integer,
-    any_,
-    case,
-    column,
-    delete,
-    distinct,
-    except_,
-    exists,
-    extract,
-    func,
-    insert,
-    inspect,
-    intersect,
-    literal,
-    or_,
-    select,
-    text,
-    true,
-    tuple_,
-    union,
-    update,
-    values,
-)
+import sqlalchemy as sa
+from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import (
-    Bundle,
-    Session,
-    aliased,
-    contains_eager,
-    joinedload,
-    load_only,
-    raiseload,
-    selectinload,
-    subqueryload,
-    with_polymorphic,
-)
+from sqlalchemy.orm import Session, aliased
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession
@@ -70,101 +36,112 @@ def _letters(person: Person) -> Any:
     return person.id, [letter.id for letter in person.letters]
 
 
-FEW = load_only(Person.email, Person.day)
+FEW = orm.load_only(Person.email, Person.day)
 other = aliased(Person)
-numbered = select(
-    Person.id, func.row_number().over(partition_by=extract("year", Person.day), order_by=Person.email.desc()).label("n")
+numbered = sa.select(
+    Person.id,
+    sa.func.row_number().over(partition_by=sa.extract("year", Person.day), order_by=Person.email.desc()).label("n"),
 ).subquery()
 early = (
-    select(Person.id.label("id"), literal(0).label("depth")).where(Person.email == "p3").cte("early", recursive=True)
+    sa.select(Person.id.label("id"), sa.literal(0).label("depth"))
+    .where(Person.email == "p3")
+    .cte("early", recursive=True)
 )
 chain = early.union_all(
-    select(Person.id, early.c.depth + 1).join(early, Person.id == early.c.id + 1).where(Person.email != "p9")
+    sa.select(Person.id, early.c.depth + 1).join(early, Person.id == early.c.id + 1).where(Person.email != "p9")
 )
-recent = aliased(Person, select(Person).where(Person.day > datetime.date(2024, 5, 2)).subquery())
-given = values(column("k", Integer), name="given").data([(1,), (4,)])
-visits = with_polymorphic(Visit, [Login])
+recent = aliased(Person, sa.select(Person).where(Person.day > datetime.date(2024, 5, 2)).subquery())
+given = sa.values(sa.column("k", sa.Integer), name="given").data([(1,), (4,)])
+visits = orm.with_polymorphic(Visit, [Login])
 
 PEOPLE: dict[str, Form] = {
-    "exists().where": _rows(select(Person.email).where(exists().where(Letter.person_id == Person.id))),
+    "exists().where": _rows(sa.select(Person.email).where(sa.exists().where(Letter.person_id == Person.id))),
     "no row exists": _rows(
-        select(Letter.id).where(~exists().where(Person.id < Letter.person_id, Person.email != "p9"), Letter.id > 2)
+        sa.select(Letter.id).where(
+            ~sa.exists().where(Person.id < Letter.person_id, Person.email != "p9"), Letter.id > 2
+        )
     ),
-    "any, has": _rows(select(Letter.id).join(Letter.person).where(Letter.person.has(Person.email != "p4"))),
-    "extract": _rows(select(Person.email, extract("month", Person.day), extract("day", Person.day))),
-    "a window": _rows(select(numbered.c.id).where(numbered.c.n <= 2)),
-    "windows": _rows(select(Person.id, func.sum(Person.id).over(order_by=Person.email, rows=(None, 0)))),
-    "count().filter": _rows(select(func.count(Person.id).filter(Person.email != "p3"), func.max(Person.email))),
-    "distinct": _rows(select(func.count(distinct(Person.email)), func.count(Person.email.distinct()))),
-    "distinct rows": _rows(select(func.substr(Person.email, 1, 1)).distinct()),
-    "LIKE … ESCAPE": _rows(select(Person.email).where(Person.email.like("p%", escape="/"))),
-    "autoescape": _rows(select(Person.email).where(or_(*(Person.email.contains(x, autoescape=True) for x in "3%_")))),
-    "case": _rows(select(case((Person.id > 3, "late"), else_=Person.email))),
-    "a tuple": _rows(select(Person.email).where(tuple_(Person.id, Person.email).in_([(1, "p1"), (4, "p4")]))),
-    "no value": _rows(select(Person.email).where(Person.id.in_([]))),
-    "aliased": _rows(select(Person.email, other.email).join(other, other.id == Person.id + 1)),
-    "an outer join": _rows(select(Person.email, other.email).outerjoin(other, other.id == Person.id + 1)),
-    "a full join": _rows(select(Person.email, other.email).join(other, other.id == Person.id + 1, full=True)),
-    "an entity of a subquery": _objects(select(recent).options(load_only(recent.email)), lambda one: one.email),
-    "a recursive CTE": _rows(select(chain)),
-    "union": _rows(union(select(Person.email).where(Person.id > 4), select(Person.email).where(Person.id < 4))),
-    "except": _rows(except_(select(Person.email), select(Person.email).where(Person.id == 4))),
-    "intersect": _rows(intersect(select(Person.email), select(Person.email).where(Person.id > 3))),
+    "any, has": _rows(sa.select(Letter.id).join(Letter.person).where(Letter.person.has(Person.email != "p4"))),
+    "extract": _rows(sa.select(Person.email, sa.extract("month", Person.day), sa.extract("day", Person.day))),
+    "a window": _rows(sa.select(numbered.c.id).where(numbered.c.n <= 2)),
+    "windows": _rows(sa.select(Person.id, sa.func.sum(Person.id).over(order_by=Person.email, rows=(None, 0)))),
+    "count().filter": _rows(
+        sa.select(sa.func.count(Person.id).filter(Person.email != "p3"), sa.func.max(Person.email))
+    ),
+    "distinct": _rows(sa.select(sa.func.count(sa.distinct(Person.email)), sa.func.count(Person.email.distinct()))),
+    "distinct rows": _rows(sa.select(sa.func.substr(Person.email, 1, 1)).distinct()),
+    "LIKE … ESCAPE": _rows(sa.select(Person.email).where(Person.email.like("p%", escape="/"))),
+    "autoescape": _rows(
+        sa.select(Person.email).where(sa.or_(*(Person.email.contains(x, autoescape=True) for x in "3%_")))
+    ),
+    "case": _rows(sa.select(sa.case((Person.id > 3, "late"), else_=Person.email))),
+    "a tuple": _rows(sa.select(Person.email).where(sa.tuple_(Person.id, Person.email).in_([(1, "p1"), (4, "p4")]))),
+    "no value": _rows(sa.select(Person.email).where(Person.id.in_([]))),
+    "aliased": _rows(sa.select(Person.email, other.email).join(other, other.id == Person.id + 1)),
+    "an outer join": _rows(sa.select(Person.email, other.email).outerjoin(other, other.id == Person.id + 1)),
+    "a full join": _rows(sa.select(Person.email, other.email).join(other, other.id == Person.id + 1, full=True)),
+    "an entity of a subquery": _objects(sa.select(recent).options(orm.load_only(recent.email)), lambda one: one.email),
+    "a recursive CTE": _rows(sa.select(chain)),
+    "union": _rows(
+        sa.union(sa.select(Person.email).where(Person.id > 4), sa.select(Person.email).where(Person.id < 4))
+    ),
+    "except": _rows(sa.except_(sa.select(Person.email), sa.select(Person.email).where(Person.id == 4))),
+    "intersect": _rows(sa.intersect(sa.select(Person.email), sa.select(Person.email).where(Person.id > 3))),
     "a scalar subquery": _rows(
-        select(Letter.id, select(Person.email).where(Person.id == Letter.person_id).scalar_subquery()).where(
+        sa.select(Letter.id, sa.select(Person.email).where(Person.id == Letter.person_id).scalar_subquery()).where(
             Letter.id > 2
         )
     ),
-    "a bundle": _objects(select(Bundle("whole", Person.id, Person.email)), lambda one: one.email),
+    "a bundle": _objects(sa.select(orm.Bundle("whole", Person.id, Person.email)), lambda one: one.email),
     "text with columns": _rows(
-        text("SELECT id, email FROM people WHERE id > :n").bindparams(n=1).columns(Person.id, Person.email)
+        sa.text("SELECT id, email FROM people WHERE id > :n").bindparams(n=1).columns(Person.id, Person.email)
     ),
-    "selectinload": _objects(select(Person).options(FEW, selectinload(Person.letters)), _letters),
-    "joinedload": _objects(select(Person).options(FEW, joinedload(Person.letters)), _letters),
-    "subqueryload": _objects(select(Person).options(FEW, subqueryload(Person.letters)), _letters),
+    "selectinload": _objects(sa.select(Person).options(FEW, orm.selectinload(Person.letters)), _letters),
+    "joinedload": _objects(sa.select(Person).options(FEW, orm.joinedload(Person.letters)), _letters),
+    "subqueryload": _objects(sa.select(Person).options(FEW, orm.subqueryload(Person.letters)), _letters),
     "contains_eager": _objects(
-        select(Person).join(Person.letters).options(FEW, contains_eager(Person.letters)), _letters
+        sa.select(Person).join(Person.letters).options(FEW, orm.contains_eager(Person.letters)), _letters
     ),
-    "raiseload": _objects(select(Person).options(FEW, raiseload(Person.letters)), lambda one: one.email),
-    "a lazy load": _objects(select(Person).options(FEW), _letters),
+    "raiseload": _objects(sa.select(Person).options(FEW, orm.raiseload(Person.letters)), lambda one: one.email),
+    "a lazy load": _objects(sa.select(Person).options(FEW), _letters),
     "yield_per": lambda session: sorted(
-        one.email for one in session.scalars(select(Person).options(FEW).execution_options(yield_per=2))
+        one.email for one in session.scalars(sa.select(Person).options(FEW).execution_options(yield_per=2))
     ),
     "get": lambda session: [session.get(Person, n, options=[FEW]) is None for n in (1, 4, 99)],
     "Query": lambda session: (
         session.query(Person.email).filter_by(id=4).scalar(),
         session.query(session.query(Person.id).filter(Person.email < "p3").exists()).scalar(),
-        session.query(func.min(Person.email)).scalar(),
+        session.query(sa.func.min(Person.email)).scalar(),
     ),
     "insert().from_select": _after(
-        lambda session: session.execute(insert(exports).from_select(["email"], select(Person.email))),
-        _rows(select(exports.c.email)),
+        lambda session: session.execute(sa.insert(exports).from_select(["email"], sa.select(Person.email))),
+        _rows(sa.select(exports.c.email)),
     ),
     "update … returning": lambda session: sorted(
-        session.execute(update(Person).where(Person.email < "p5").values(email="new").returning(Person.id))
+        session.execute(sa.update(Person).where(Person.email < "p5").values(email="new").returning(Person.id))
     ),
     "delete … returning": lambda session: sorted(
         session.scalars(
-            delete(Letter)
-            .where(Letter.person_id.in_(select(Person.id).where(Person.email > "p3")))
+            sa.delete(Letter)
+            .where(Letter.person_id.in_(sa.select(Person.id).where(Person.email > "p3")))
             .returning(Letter.id)
         )
     ),
 }
 
 OTHERS: dict[str, Form] = {
-    "~flag": _rows(select(Customer.email).where(or_(~Customer.active, Customer.active.is_(True)))),
-    "a hybrid": _rows(select(Customer.address)),
+    "~flag": _rows(sa.select(Customer.email).where(sa.or_(~Customer.active, Customer.active.is_(True)))),
+    "a hybrid": _rows(sa.select(Customer.address)),
     "a savepoint": _after(
         lambda session: session.begin_nested().rollback(),
         lambda session: session.begin_nested().commit(),
-        _rows(select(func.count(Order.id))),
+        _rows(sa.select(sa.func.count(Order.id))),
     ),
-    "of_type": _rows(select(visits.id, visits.Login.account).where(visits.Login.account != "bob")),
-    "a subclass": _objects(select(Login).options(load_only(Login.account)), lambda one: one.account),
+    "of_type": _rows(sa.select(visits.id, visits.Login.account).where(visits.Login.account != "bob")),
+    "a subclass": _objects(sa.select(Login).options(orm.load_only(Login.account)), lambda one: one.account),
     "bulk_insert_mappings": _after(
-        lambda session: session.bulk_insert_mappings(inspect(Letter), [{"id": n, "person_id": 4} for n in (90, 91)]),
-        _rows(select(Letter.id)),
+        lambda session: session.bulk_insert_mappings(sa.inspect(Letter), [{"id": n, "person_id": 4} for n in (90, 91)]),
+        _rows(sa.select(Letter.id)),
     ),
     "merge, refresh": _after(
         lambda session: session.merge(Letter(id=4, person_id=5)),
@@ -175,23 +152,25 @@ OTHERS: dict[str, Form] = {
 }
 
 POSTGRESQL: dict[str, Form] = {
-    "values": _rows(select(Person.email).join(given, given.c.k == Person.id)),
+    "values": _rows(sa.select(Person.email).join(given, given.c.k == Person.id)),
     "lateral": _rows(
-        select(Person.email, (found := select(Letter.id).where(Letter.person_id == Person.id).lateral("found")).c.id)
+        sa.select(
+            Person.email, (found := sa.select(Letter.id).where(Letter.person_id == Person.id).lateral("found")).c.id
+        )
         .select_from(Person)
-        .join(found, true())
+        .join(found, sa.true())
     ),
-    "ANY of an array": _rows(select(Person.email).where(Person.id == any_(postgresql.array([1, 4])))),
+    "ANY of an array": _rows(sa.select(Person.email).where(Person.id == sa.any_(postgresql.array([1, 4])))),
     "unnest": _rows(
-        select(Person.email).join(
-            each := func.unnest(postgresql.array([1, 4])).table_valued("k", name="each").render_derived(),
+        sa.select(Person.email).join(
+            each := sa.func.unnest(postgresql.array([1, 4])).table_valued("k", name="each").render_derived(),
             each.c.k == Person.id,
         )
     ),
     "FOR UPDATE SKIP LOCKED": _objects(
-        select(Person).options(FEW).with_for_update(skip_locked=True), lambda one: one.email
+        sa.select(Person).options(FEW).with_for_update(skip_locked=True), lambda one: one.email
     ),
-    "FETCH FIRST": _rows(select(Person.email).order_by(Person.id).fetch(2)),
+    "FETCH FIRST": _rows(sa.select(Person.email).order_by(Person.id).fetch(2)),
 }
 
 
@@ -199,7 +178,7 @@ def _forms(shop: Shop) -> dict[str, Form]:
     return PEOPLE | (POSTGRESQL if shop.plain.dialect.name == "postgresql" else {})
 
 
-def _results(engine: Engine, kind: type[Session], forms: dict[str, Form], *before: Any) -> dict[str, Any]:
+def _results(engine: sa.Engine, kind: type[Session], forms: dict[str, Form], *before: Any) -> dict[str, Any]:
     """What each form gives; what it writes is taken back."""
     results: dict[str, Any] = {}
     with engine.connect() as connection:
@@ -221,7 +200,7 @@ def test_guarded_forms_give_what_they_gave(shared: Shop, guard: Guard) -> None:
 
 def test_narrowed_forms_give_what_the_other_rows_give(shared: Shop) -> None:
     guard, stopped = Guard(tm.NOTICE, governance=shared.told), [1, 2]
-    without = delete(Letter).where(Letter.person_id.in_(stopped)), delete(Person).where(Person.id.in_(stopped))
+    without = sa.delete(Letter).where(Letter.person_id.in_(stopped)), sa.delete(Person).where(Person.id.in_(stopped))
     expected = _results(shared.plain, Session, _forms(shared), *without)
     with guard.purpose(tm.RenewalGuidance):
         assert _results(shared.guarded(guard), GuardedSession, _forms(shared)) == expected

@@ -14,17 +14,8 @@ from typing import Annotated, Any
 import pytest
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, TypeAdapter
-from sqlalchemy import create_engine, inspect, select
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    MappedAsDataclass,
-    Session,
-    make_transient,
-    mapped_column,
-    registry,
-    undefer,
-)
+from sqlalchemy import create_engine, inspect, orm, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column, registry
 from sqlalchemy.orm.attributes import flag_modified, get_attribute, get_history
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Field, SQLModel
@@ -130,7 +121,7 @@ def _copied(user: Any) -> Any:
 
 
 def _transient(user: Any) -> Any:
-    make_transient(user)
+    orm.make_transient(user)
     return user.password_hash
 
 
@@ -417,7 +408,7 @@ def test_a_pickled_object_is_asked_in_another_process(engine: Any, guard: Guard)
 def test_a_flush_and_a_merge_see_the_whole_object(engine: Any, guard: Guard) -> None:
     with GuardedSession(engine) as session:
         with guard.purpose(tm.ProductProvision):
-            user = session.scalars(select(Account).options(undefer("*"))).one()
+            user = session.scalars(select(Account).options(orm.undefer("*"))).one()
         with guard.purpose(tm.RenewalGuidance):
             user.note = "changed"
             flag_modified(user, "note")

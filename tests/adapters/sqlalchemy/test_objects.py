@@ -9,25 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import JSON, Column, Engine, ForeignKey, Table, create_engine, delete, inspect, select
+from sqlalchemy import JSON, Column, Engine, ForeignKey, Table, create_engine, delete, inspect, orm, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.ext.mutable import MutableDict
-from sqlalchemy.orm import (
-    Composite,
-    DeclarativeBase,
-    Mapped,
-    Session,
-    attribute_keyed_dict,
-    column_property,
-    composite,
-    joinedload,
-    load_only,
-    mapped_collection,
-    mapped_column,
-    relationship,
-    selectinload,
-    undefer,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, composite, mapped_column, relationship
 from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.pool import StaticPool
 
@@ -127,14 +112,14 @@ def test_rows_are_asked_for_again(left: str, shop: Shop, governed: Guard) -> Non
 def test_collections_of_rows_are_asked_for_again(shop: Shop, governed: Guard) -> None:
     with GuardedSession(shop.guarded(governed)) as session:
         with governed.purpose(tm.ProductProvision):
-            letter = session.scalars(select(Letter).where(Letter.id == 2).options(joinedload(Letter.person))).one()
+            letter = session.scalars(select(Letter).where(Letter.id == 2).options(orm.joinedload(Letter.person))).one()
             assert letter.person is not None
         with governed.purpose(tm.RenewalGuidance):
             person: Any = letter.person
             assert person is None
     with GuardedSession(shop.guarded(governed)) as session:
         with governed.purpose(tm.ProductProvision):
-            letter = session.scalars(select(Letter).where(Letter.id == 2).options(joinedload(Letter.person))).one()
+            letter = session.scalars(select(Letter).where(Letter.id == 2).options(orm.joinedload(Letter.person))).one()
         session.close()
         with governed.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData):
             _ = letter.person
@@ -245,7 +230,7 @@ def _refreshed(session: Session, found: Any, engine: Engine) -> Any:
 
 
 def _populated(session: Session, found: Any, engine: Engine) -> Any:
-    statement = select(Customer).options(selectinload(Customer.orders)).execution_options(populate_existing=True)
+    statement = select(Customer).options(orm.selectinload(Customer.orders)).execution_options(populate_existing=True)
     return session.scalars(statement).first().device  # type: ignore[union-attr]
 
 
@@ -275,7 +260,7 @@ def test_there_is_no_way_round(way: str, shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
     with GuardedSession(engine) as session:
         with guard.purpose(tm.ProductProvision):
-            found = session.scalars(select(Customer).options(undefer(Customer.spent))).first()  # type: ignore[attr-defined]
+            found = session.scalars(select(Customer).options(orm.undefer(Customer.spent))).first()  # type: ignore[attr-defined]
         with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
             WAYS[way](session, found, engine)
 
@@ -360,7 +345,7 @@ def test_a_deletion_that_a_savepoint_takes_back_is_no_way_round(shop: Shop, guar
 def test_an_object_whose_deletion_is_taken_back_asks_its_session_again(shop: Shop, guard: Guard) -> None:
     with GuardedSession(shop.guarded(guard)) as session, guard.purpose(tm.RenewalGuidance):
         session.autoflush = False
-        found = session.scalars(select(Customer).options(load_only(Customer.email)).where(Customer.id == 1)).one()
+        found = session.scalars(select(Customer).options(orm.load_only(Customer.email)).where(Customer.id == 1)).one()
         with session.begin_nested() as begun:
             session.execute(delete(Order).where(Order.customer_id == 1))
             session.execute(delete(Customer).where(Customer.id == 1))  # the session takes the object for deleted
@@ -402,7 +387,7 @@ def test_what_is_put_together_of_columns_is_asked_for_again(guard: Guard) -> Non
         id: Mapped[int] = mapped_column(primary_key=True)
         x: Mapped[Annotated[str, tm.ProductData]]
         y: Mapped[Annotated[str, tm.ProductData]]
-        point: Composite[Point] = composite(Point, "x", "y")
+        point: orm.Composite[Point] = composite(Point, "x", "y")
 
     Place.both = column_property(Place.x + Place.y)
     engine = create_engine("sqlite://", poolclass=StaticPool)
@@ -506,10 +491,10 @@ class Pets(DeclarativeBase): ...
 class Owner(Pets):
     __tablename__ = "owners"
     id: Mapped[int] = mapped_column(primary_key=True)
-    by_name: Mapped[dict[str, Pet]] = relationship(collection_class=attribute_keyed_dict("name"))
-    by_chip: Mapped[dict[str, Pet]] = relationship(collection_class=attribute_keyed_dict("chip"), viewonly=True)
+    by_name: Mapped[dict[str, Pet]] = relationship(collection_class=orm.attribute_keyed_dict("name"))
+    by_chip: Mapped[dict[str, Pet]] = relationship(collection_class=orm.attribute_keyed_dict("chip"), viewonly=True)
     by_any: Mapped[dict[str, Pet]] = relationship(
-        collection_class=mapped_collection(lambda pet: pet.name), viewonly=True
+        collection_class=orm.mapped_collection(lambda pet: pet.name), viewonly=True
     )
 
 

@@ -9,23 +9,10 @@ from typing import Annotated, Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    Session,
-    aliased,
-    column_property,
-    contains_eager,
-    joinedload,
-    load_only,
-    mapped_column,
-    relationship,
-    selectinload,
-    sessionmaker,
-    subqueryload,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, column_property, mapped_column, relationship
 from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.pool import NullPool
 
@@ -80,14 +67,14 @@ def test_rows_are_told_by_what_is_used_of_them(shop: Shop, governed: Guard) -> N
         found = session.scalars(sa.select(Person).order_by(Person.id)).all()
         assert [one.id for one in found] == [3, 5, 6]
         session.expunge_all()
-        found = session.scalars(sa.select(Person).options(load_only(Person.email)).order_by(Person.id)).all()
+        found = session.scalars(sa.select(Person).options(orm.load_only(Person.email)).order_by(Person.id)).all()
         assert [one.id for one in found] == [3, 4, 5, 6]
 
 
 def test_relationships_come_back_narrowed(shop: Shop, governed: Guard) -> None:
-    short = load_only(Person.email)
+    short = orm.load_only(Person.email)
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        for option in (joinedload, selectinload, subqueryload):
+        for option in (orm.joinedload, orm.selectinload, orm.subqueryload):
             letters = session.scalars(
                 sa.select(Letter).options(option(Letter.person).options(short)).order_by(Letter.id)
             )
@@ -99,12 +86,12 @@ def test_relationships_come_back_narrowed(shop: Shop, governed: Guard) -> None:
         found = session.scalars(
             sa.select(Letter)
             .join(Letter.person)
-            .options(contains_eager(Letter.person).options(short))
+            .options(orm.contains_eager(Letter.person).options(short))
             .order_by(Letter.id)
         ).all()
         assert [one.id for one in found] == [3, 4, 5, 6]
         session.expunge_all()
-        rows = session.scalars(sa.select(Person).options(short, joinedload(Person.letters))).unique().all()
+        rows = session.scalars(sa.select(Person).options(short, orm.joinedload(Person.letters))).unique().all()
         assert sorted(one.letters[0].id for one in rows) == [3, 4, 5, 6]
 
 
@@ -382,7 +369,7 @@ def test_hierarchies_are_narrowed(other: sa.Engine, shop: Shop) -> None:
         session.commit()
     guard = Guard(tm.NOTICE, governance=Told({f"customer:{n}": STOPPED for n in (1, 4)}))
     protect(other, guard, Base)
-    with sessionmaker(other, class_=GuardedSession)() as session, guard.purpose(tm.RenewalGuidance):
+    with orm.sessionmaker(other, class_=GuardedSession)() as session, guard.purpose(tm.RenewalGuidance):
         assert session.scalars(sa.select(Sub.name).order_by(Sub.id)).all() == ["b", "c", "e"]
         assert session.scalars(sa.select(SubSub.name)).all() == ["b"]
         assert session.execute(sa.select(SubSub.name, SubSub.plan)).all() == [("b", "q")]
@@ -398,7 +385,7 @@ def test_a_table_that_refers_to_itself_is_narrowed_everywhere(other: sa.Engine, 
         session.commit()
     guard = Guard(tm.NOTICE, governance=Told({"customer:2": STOPPED}))
     protect(other, guard, Base)
-    for option in (joinedload, selectinload, subqueryload, None):
+    for option in (orm.joinedload, orm.selectinload, orm.subqueryload, None):
         with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
             statement = sa.select(Node).where(Node.id == 1)
             if option is not None:
@@ -427,7 +414,7 @@ def test_an_alias_alone_is_narrowed_and_joined_to_nothing(shop: Shop, governed: 
 
 def test_a_limit_beside_what_is_loaded_along_is_narrowed(shop: Shop, governed: Guard) -> None:
     """SQLAlchemy itself makes a text of such a statement, by no compiler of the engine."""
-    told = sa.select(Person).options(joinedload(Person.letters)).order_by(Person.id).limit(2)
+    told = sa.select(Person).options(orm.joinedload(Person.letters)).order_by(Person.id).limit(2)
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
         found = session.scalars(told).unique().all()
         assert [(one.note, len(one.letters)) for one in found] == [("note2", 1), ("note3", 1)]
@@ -605,7 +592,7 @@ Board.number = column_property(
 
 
 @pytest.fixture
-def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
+def boards(tmp_path: Any) -> orm.sessionmaker[GuardedSession]:
     """One board: customer 2, who stopped all, wrote a post, and asked what an answer is to."""
     url = f"sqlite:///{tmp_path}/boards.db"
     plain = sa.create_engine(url)
@@ -622,11 +609,11 @@ def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
     plain.dispose()
     governed = Guard(tm.NOTICE, governance=Told({"customer:2": STOPPED}))
     engine = protect(sa.create_engine(url, poolclass=NullPool), governed, Boards)
-    return sessionmaker(engine, class_=GuardedSession, info={"guard": governed})
+    return orm.sessionmaker(engine, class_=GuardedSession, info={"guard": governed})
 
 
 def test_what_is_counted_for_an_object_is_narrowed_when_it_is_loaded_again(
-    boards: sessionmaker[GuardedSession],
+    boards: orm.sessionmaker[GuardedSession],
 ) -> None:
     with boards() as session, session.info["guard"].purpose(tm.RenewalGuidance):
         board: Any = session.get_one(Board, 1)
@@ -635,7 +622,7 @@ def test_what_is_counted_for_an_object_is_narrowed_when_it_is_loaded_again(
             assert (board.number, [post.words for post in board.posts]) == (3, ["w1", "w3", "w4"])
 
 
-def test_columns_of_a_class_below_are_loaded_later(boards: sessionmaker[GuardedSession]) -> None:
+def test_columns_of_a_class_below_are_loaded_later(boards: orm.sessionmaker[GuardedSession]) -> None:
     with boards() as session, session.info["guard"].purpose(tm.RenewalGuidance):
         answer: Any = session.get_one(Post, 3)
         assert answer.question == "q"

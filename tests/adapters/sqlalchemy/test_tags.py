@@ -7,20 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import JSON, Column, Computed, ForeignKey, Integer, MetaData, String, Table, create_engine, select
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    MappedAsDataclass,
-    Session,
-    column_property,
-    composite,
-    declared_attr,
-    deferred,
-    mapped_column,
-    registry,
-    sessionmaker,
-)
+from sqlalchemy import JSON, Column, Computed, ForeignKey, Integer, MetaData, String, Table, create_engine, orm, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, column_property, mapped_column, registry
 from typing_extensions import TypeAliasType
 
 import purposeguard as pg
@@ -221,7 +209,7 @@ def test_what_is_several_is_not_given_as_one(given: Any) -> None:
     with pytest.raises(TypeError, match="`functions` takes several"):
         protect(engine, guard, MetaData(), functions=given)
     with pytest.raises(TypeError, match="guards an engine, not sessionmaker"):
-        protect(sessionmaker(engine), guard, MetaData())  # type: ignore[type-var]  # on purpose
+        protect(orm.sessionmaker(engine), guard, MetaData())  # type: ignore[type-var]  # on purpose
 
 
 def test_tags_of_classes_that_are_mapped_later_count(guard: Guard, shop: Shop) -> None:
@@ -319,11 +307,11 @@ class Pair:
 
 
 class Mixin:
-    @declared_attr
+    @orm.declared_attr
     def mixed(cls) -> Mapped[Annotated[str, tm.ProductData]]:
         return mapped_column(String)
 
-    @declared_attr.directive
+    @orm.declared_attr.directive
     def __tablename__(cls) -> str:
         return str(getattr(cls, "__name__", "")).lower()
 
@@ -339,7 +327,7 @@ class Inside(Mixin, Json):
     model: Mapped[Visit] = mapped_column(JSON)
     models: Mapped[list[Visit] | None] = mapped_column(JSON)
     data: Mapped[Point] = mapped_column(JSON)
-    late: Mapped[Annotated[str, tm.Contract]] = deferred(mapped_column(String))
+    late: Mapped[Annotated[str, tm.Contract]] = orm.deferred(mapped_column(String))
     made: Mapped[Annotated[int, tm.Contract]] = column_property(Column("made_at", Integer))
 
 
@@ -377,10 +365,10 @@ def test_composites_tag_their_columns() -> None:
     class Row(Base):
         __tablename__ = "rows"
         id: Mapped[int] = mapped_column(primary_key=True)
-        home: Mapped[Point] = composite(mapped_column("street"), mapped_column("device"))
+        home: Mapped[Point] = orm.composite(mapped_column("street"), mapped_column("device"))
         street2: Mapped[str]
         device2: Mapped[str]
-        work: Mapped[Annotated[Point, tm.Contract]] = composite("street2", "device2")
+        work: Mapped[Annotated[Point, tm.Contract]] = orm.composite("street2", "device2")
 
     both = {"street": tm.Registration, "device": tm.ProductData}
     assert dict(tags(Row.__table__)) == {
@@ -398,7 +386,7 @@ def test_a_composite_of_another_number_of_columns_tags_each_with_all() -> None:
         id: Mapped[int] = mapped_column(primary_key=True)
         street: Mapped[str]
         device: Mapped[str]
-        home: Mapped[Annotated[Pair, tm.Registration, tm.ProductData]] = composite(Pair, "street", "device")
+        home: Mapped[Annotated[Pair, tm.Registration, tm.ProductData]] = orm.composite(Pair, "street", "device")
 
     both = Tag(Label(tm.Registration, tm.ProductData))
     assert dict(tags(Row.__table__)) == {"id": Tag(), "street": both, "device": both}
@@ -412,7 +400,7 @@ def test_a_tagged_table_whose_column_has_no_annotation_is_refused() -> None:
         id: Mapped[int] = mapped_column(primary_key=True)
         email: Mapped[Annotated[str, tm.Registration]]
 
-        @declared_attr
+        @orm.declared_attr
         def device(cls) -> Mapped[Annotated[str, tm.ProductData]]:
             return mapped_column(String)
 
