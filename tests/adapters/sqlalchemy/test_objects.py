@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import JSON, Column, Engine, ForeignKey, Table, create_engine, delete, inspect, orm, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.ext.mutable import MutableDict
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, composite, mapped_column, relationship
+from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, Session, composite, mapped_column, relationship
 from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.pool import StaticPool
 
@@ -387,9 +387,9 @@ def test_what_is_put_together_of_columns_is_asked_for_again(guard: Guard) -> Non
         id: Mapped[int] = mapped_column(primary_key=True)
         x: Mapped[Annotated[str, tm.ProductData]]
         y: Mapped[Annotated[str, tm.ProductData]]
-        point: orm.Composite[Point] = composite(Point, "x", "y")
+        point: Composite[Point] = composite(Point, "x", "y")
 
-    Place.both = column_property(Place.x + Place.y)
+    Place.both = orm.column_property(Place.x + Place.y)
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Own.metadata.create_all(engine)
     protect(engine, guard, Own)
@@ -407,7 +407,7 @@ def test_what_is_put_together_of_columns_is_asked_for_again(guard: Guard) -> Non
                     _ = found.point
                 with pytest.raises(PurposeViolation):
                     _ = found.both
-    Place.late = column_property(Place.x + "!")
+    Place.late = orm.column_property(Place.x + "!")
     with GuardedSession(engine) as session:
         with guard.purpose(tm.ProductProvision):
             found = session.scalars(select(Place)).one()
