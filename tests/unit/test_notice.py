@@ -14,6 +14,7 @@ import purposeguard as pg
 from purposeguard import Purpose, Source
 from purposeguard.notice import vocabulary as terms
 from purposeguard.notice.mro import linearize
+from purposeguard.notice.texts import Titles
 from purposeguard.notices import trendmicro_jp as tm
 from tests.generated.notice_tables import titled
 from tests.unit.samples import RETENTION, SMALL, changed, revised, tables
@@ -94,6 +95,11 @@ def test_notices_are_equal_when_their_documents_are() -> None:
     assert small != small.dump()
     assert repr(small) == "<Notice small 2024-01-01: 6 sources, 6 purposes>"
     assert copy.copy(small) is copy.deepcopy(small) is small
+
+
+def test_titles_are_equal_in_whatever_order_their_languages_stand() -> None:
+    email, post = Titles({"en": "Email", "ja": "メール"}), Titles({"en": "Email", "ja": "郵便"})
+    assert {email, post, Titles({"ja": "メール", "en": "Email"})} == {email, post}
 
 
 def test_terms_are_found_by_themselves_and_not_by_those_of_another_notice() -> None:
