@@ -157,8 +157,8 @@ BEYOND     = tests/differential/test_circumstances.py tests/differential/test_co
 # tests run gets less than 100 %, and takes the file out of the list. The gate runs them with `lowest`.
 UNTRACED   = $(patsubst %,tests/bypass/test_%.py,seal_models seal_reports sealed_values) \
              $(patsubst %,tests/concurrency/test_%.py,elsewhere first_reads opening replace_under_fire) \
-             $(patsubst %,tests/properties/test_%.py,cache circumstances invariants tags_file) \
-             $(patsubst %,tests/unit/test_%.py,cli generated_files inventory_command new)
+             $(patsubst %,tests/properties/test_%.py,cache circumstances invariants seals tags_file) \
+             $(patsubst %,tests/unit/test_%.py,cli diff_command generated_files inventory_command new)
 # In an environment by its stamp; the gate names that of the lowest versions, which the core is to be tested with, too.
 COVERED    = $(DEV)
 coverage: $(COVERED) ## tests of the core, which run every branch of it

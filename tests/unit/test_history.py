@@ -30,6 +30,12 @@ def test_revisions_stand_in_the_order_of_their_dates() -> None:
     assert repr(HISTORY) == "<History of small: 2024-01-01, 2025-01-01, 2026-01-01>"
 
 
+def test_drafts_stand_in_the_order_of_their_dates_too() -> None:
+    assert pg.History.of_drafts(FIRST, SECOND).is_draft
+    with pytest.raises(pg.NoticeError, match="2024-01-01 comes after 2025-01-01"):
+        pg.History.of_drafts(SECOND, FIRST)
+
+
 def test_all_faults_are_told_at_once() -> None:
     other = revised(FIRST, lambda t: t.update(id="other"), "2025-01-01")
     assert faults(SECOND, FIRST, other, SECOND) == {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.policy.spec import is_allowed, permits
+from purposeguard.policy.spec import derive_source, is_allowed, is_extended, permits
 from tests.unit.samples import changed, tables
 
 FIRST, SECOND = date(2024, 1, 1), date(2025, 1, 1)
@@ -21,6 +21,19 @@ def test_an_empty_label_and_unknown_ids_are_refused() -> None:
         permits(OLD, set(), SERVICE)
     with pytest.raises(KeyError):
         permits(OLD, {"9"}, SERVICE)
+
+
+def test_sources_are_joined_in_either_order_by_the_operation_that_is_declared() -> None:
+    assert derive_source(OLD, "link", "2", "1(a)") == derive_source(OLD, "link", "1(a)", "2") == "5"
+    assert derive_source(OLD, "link", "2", "2") is None
+    assert derive_source(OLD, "merge", "2", "1(a)") is None
+
+
+def test_what_no_revision_extends_is_not_extended() -> None:
+    related = {"purposes": [SERVICE], "basis": "related", "notified": date(2023, 12, 1)}
+    notice = pg.Notice.parse(changed(lambda t: t.update(extension=[related]))).document
+    assert is_extended(notice, "1(a)", SERVICE, agreed_since=False)
+    assert not is_extended(notice, "2", STATISTICS, agreed_since=True)
 
 
 def test_a_source_that_was_renamed_is_the_same_source() -> None:
