@@ -85,19 +85,6 @@ def test_parameters_are_given_apart(connection, text, parameters):
         assert connection.sql(text, parameters).fetchall() == [("b@example.com",)]
 
 
-def test_a_view_hands_on_what_it_reads(tmp_path):
-    views = {"contact": "SELECT id AS number, email AS mail, device FROM customer", "few": "SELECT mail FROM contact"}
-    with (
-        connect(GUARD, {"customer": customer(tmp_path / "c.parquet")}, views=views) as connection,
-        GUARD.purpose(tm.RenewalGuidance),
-    ):
-        found = connection.sql("SELECT mail FROM few ORDER BY 1")
-        assert found.fetchone() == ("a@example.com",)
-        assert found.labels == {"mail": pg.Label(tm.Registration)}
-        with pytest.raises(pg.PurposeViolation, match=r"`customer.device`"):
-            connection.sql("SELECT * FROM contact")
-
-
 @pytest.mark.parametrize(
     "text", ["SELECT 1; SELECT 2", "DROP TABLE customer", "SELECT nobody FROM customer", "SELECT * FROM elsewhere", ""]
 )

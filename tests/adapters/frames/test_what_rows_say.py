@@ -10,7 +10,6 @@ from typing import Any
 
 import dask.dataframe as dd
 import duckdb
-import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -352,8 +351,3 @@ def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -
     assert day_range_to_ticks(last, None, "UTC", "ns") is None
     assert day_range_to_ticks(None, first, "UTC", "ns") is None
     assert day_range_to_ticks(datetime.date(1970, 1, 2), None, "UTC", "s") == (86_400, None)
-
-
-def test_not_personal_is_said_of_what_tells_nothing() -> None:
-    frame = pd.DataFrame({"n": np.arange(3), "m": 1})
-    assert _kept(frame, {"n": tm.Registration, "m": pg.NotPersonal}) == [0, 1, 2]

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from purposeguard import Guard, Label, NotPersonal, PurposeMissing, PurposeViolation, UnlabelledData
+from purposeguard import Guard, Label, NotPersonal, PurposeViolation, UnlabelledData
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.plan import words
@@ -403,13 +403,6 @@ def test_the_purpose_is_that_of_the_action(guard: Guard, sp: Spark, customers: D
         assert made.count() == 4
     with pytest.raises(PurposeViolation):
         made.count()
-
-
-def test_outside_any_purpose_a_guarded_frame_gives_nothing(sp: Spark, customers: DataFrame) -> None:
-    import contextvars
-
-    with pytest.raises(PurposeMissing):
-        contextvars.Context().run(sp.guarded(customers).select("email").collect)
 
 
 def test_a_guarded_frame_is_not_taken_along(sp: Spark, customers: DataFrame) -> None:

@@ -334,17 +334,10 @@ class Inside(Mixin, Json):
 def test_tags_inside_the_type_of_a_column_count() -> None:
     device, both = Tag(Label(tm.ProductData)), Tag(Label(tm.Registration, tm.ProductData))
     assert dict(tags(Inside.__table__)) == {
-        "id": Tag(),
-        "items": device,
-        "mapping": device,
-        "keys": Tag(Label(tm.Registration)),
-        "model": Tag(Label(tm.Cookie)),
-        "models": Tag(Label(tm.Cookie)),
-        "data": both,
-        "late": Tag(Label(tm.Contract)),
-        "made_at": Tag(Label(tm.Contract)),
-        "mixed": device,
-    }
+        "id": Tag(), "items": device, "mapping": device, "keys": Tag(Label(tm.Registration)),
+        "model": Tag(Label(tm.Cookie)), "models": Tag(Label(tm.Cookie)), "data": both, "late": Tag(Label(tm.Contract)),
+        "made_at": Tag(Label(tm.Contract)), "mixed": device,
+    }  # fmt: skip
 
 
 def test_a_statement_that_reads_what_lies_inside_is_refused() -> None:

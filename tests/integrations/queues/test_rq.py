@@ -72,14 +72,9 @@ def test_a_purpose_crosses_to_the_worker(jobs, worker, ran):
         ]
         assert jobs.note() == ["note", GUIDANCE]  # called as a function
     assert [result(job) for job in sent] == [
-        ["note", GUIDANCE],
-        ["slow_note", GUIDANCE],
-        ["plain", None],
-        ["note", GUIDANCE],
-        ["one_person", GUIDANCE],
-        ["note", GUIDANCE],
-        ["note", IMPROVEMENT],
-    ]
+        ["note", GUIDANCE], ["slow_note", GUIDANCE], ["plain", None], ["note", GUIDANCE], ["one_person", GUIDANCE],
+        ["note", GUIDANCE], ["note", IMPROVEMENT],
+    ]  # fmt: skip
     assert "tests.integrations.queues.jobs.slow_note" in {one["activity"] for one in ran()}
 
 
