@@ -2,6 +2,7 @@
 
 import json
 import sys
+from operator import itemgetter
 
 import pytest
 from typer.testing import CliRunner
@@ -150,16 +151,12 @@ def report(*arguments):
 
 
 FUNCTIONS = {
-    "shop.late": lambda shop: shop.late(),
     "shop.Repository.load": lambda shop: shop.Repository().load(),
     "shop.Repository.seen": lambda shop: shop.Repository.seen(),
     "shop.Repository.all": lambda shop: shop.Repository.all(),
-    "shop.named": lambda shop: shop.named(),
-    "shop.whole": lambda shop: shop.whole(),
-    "shop.registered": lambda shop: shop.registered(),
-    "shop.serials": lambda shop: shop.serials(),
-    "shop.visits": lambda shop: shop.visits(),
-    "shop.prices": lambda shop: shop.prices(),
+} | {
+    f"shop.{name}": lambda shop, name=name: getattr(shop, name)()
+    for name in ("late", "named", "whole", "registered", "serials", "visits", "prices")
 }
 
 
@@ -208,24 +205,15 @@ def test_the_forecast_is_what_happens(shop):
 def test_lists_what_the_guard_lists(shop):
     data = report(shop)
     guard = sys.modules["shop"].guard
-    assert [
-        (one["name"], one["module"], one["qualname"], one["line"], one["purpose"], one["channel"], one["mode"])
-        for one in data["activities"]
-    ] == [
-        (
-            *(one.name, one.module, one.qualname, one.line, one.purpose_id, one.channel),
-            "observe" if one.observing else "enforce",
-        )
-        for one in guard.activities
-    ]
-    assert [one["name"] for one in data["activities"]][3] == "security news"
-    assert [
-        (one["name"], one["module"], one["qualname"], one["line"], one["sources"], one["withhold"])
-        for one in data["accesses"]
-    ] == [
-        (one.name, one.module, one.qualname, one.line, [source.clause for source in one.label], one.withhold)
-        for one in guard.accesses
-    ]
+    place = itemgetter("name", "module", "qualname", "line")
+    for listed, one in zip(data["activities"], guard.activities, strict=True):
+        assert place(listed) == (one.name, one.module, one.qualname, one.line)
+        assert (listed["purpose"], listed["channel"]) == (one.purpose_id, one.channel)
+        assert listed["mode"] == ("observe" if one.observing else "enforce")
+    assert data["activities"][3]["name"] == "security news"
+    for listed, one in zip(data["accesses"], guard.accesses, strict=True):
+        assert place(listed) == (one.name, one.module, one.qualname, one.line)
+        assert (listed["sources"], listed["withhold"]) == ([source.clause for source in one.label], one.withhold)
     assert len(data["combinations"]) == len(guard.activities) * len(guard.accesses) == 60
     source = SHOP.splitlines()
     for one in (*data["activities"], *data["accesses"]):
