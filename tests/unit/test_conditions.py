@@ -23,6 +23,7 @@ from purposeguard.policy.diff import compare
 from tests.unit.conditions import purpose, tables, titled
 from tests.unit.oversights import Office
 from tests.unit.samples import RETENTION, Tape
+from tests.unit.seals import run
 
 NOTICE = pg.Notice.parse(tables())
 GUARD = pg.Guard(NOTICE)
@@ -153,35 +154,22 @@ def read() -> Row:
 
 
 def test_in_functions_of_any_kind():
-    stating: Any = GUARD.purpose("wine", conditions={"adult"})
-
-    @stating
-    def plain() -> Row:
-        return read()
-
-    @stating
     async def coroutine() -> Row:
         await asyncio.sleep(0)
         return read()
 
-    @stating
     def generator() -> Iterator[Row]:
         yield read()
         yield read()
 
-    @stating
     async def agenerator() -> AsyncIterator[Row]:
         yield read()
         await asyncio.sleep(0)
         yield read()
 
-    async def run() -> int:
-        await coroutine()
-        return len([row async for row in agenerator()])
-
-    assert plain() == Row()
-    assert len(list(generator())) == 2
-    assert asyncio.run(run()) == 2
+    stating: Any = GUARD.purpose("wine", conditions={"adult"})
+    assert run(stating(read)) == run(stating(coroutine)) == Row()
+    assert run(stating(generator)) == run(stating(agenerator)) == [Row(), Row()]
 
 
 def test_a_nested_block_states_its_own():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -15,6 +15,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.models import D, R
 from tests.unit.samples import Tape
+from tests.unit.seals import run
 
 SHOWN_NOWHERE = "sentinel-7f3a"
 
@@ -24,44 +25,31 @@ class Customer(BaseModel):
     device: Annotated[str, tm.ProductData] = SHOWN_NOWHERE
 
 
+def plain() -> Customer:
+    return Customer()
+
+
+async def slow() -> Customer:
+    return Customer()
+
+
+def each() -> Iterator[Customer]:
+    yield Customer()
+
+
+async def aeach() -> AsyncIterator[Customer]:
+    yield Customer()
+
+
 class Application:
     """Every way to read, under one guard."""
 
     def __init__(self, mode: Any) -> None:
         self.tape = Tape()
         self.guard = guard = pg.Guard(tm.NOTICE, mode=mode, ledger=self.tape)
-
-        @guard.access
-        def plain() -> Customer:
-            return Customer()
-
-        @guard.access
-        async def slow() -> Customer:
-            return Customer()
-
-        @guard.access
-        def each() -> Iterator[Customer]:
-            yield Customer()
-
-        @guard.access
-        async def aeach() -> AsyncIterator[Customer]:
-            yield Customer()
-
-        @guard.cached()
-        @guard.access
-        def kept() -> Customer:
-            return Customer()
-
-        async def drain() -> list[Customer]:
-            return [one async for one in aeach()]
-
-        self.ways: dict[str, Any] = {
-            "plain": plain,
-            "slow": lambda: asyncio.run(slow()),
-            "each": lambda: list(each()),
-            "aeach": lambda: asyncio.run(drain()),
-            "kept": kept,
-        }
+        kinds: tuple[Any, ...] = (plain, slow, each, aeach)
+        self.ways: dict[str, Any] = {fn.__name__: partial(run, guard.access(fn)) for fn in kinds}
+        self.ways["kept"] = guard.cached()(guard.access(plain))
 
 
 WAYS = list(Application("enforce").ways)
