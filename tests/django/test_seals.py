@@ -221,7 +221,7 @@ def _query() -> QueryDict:
 def _refused(call: Any) -> None:
     """Some of Django's fields answer a faulty value with an error of their own; none is to hold the value."""
     with (
-        guard.purpose(tm.ProductProvision, activity="support"),
+        guard.purpose(tm.ProductProvision),
         pytest.raises(Exception) as refusal,  # noqa: PT011  # of which kind it is, is Django's
         transaction.atomic(),
     ):
@@ -235,7 +235,7 @@ def _refused(call: Any) -> None:
 @pytest.mark.parametrize("way", STORING)
 def test_a_seal_is_not_stored(way: str) -> None:
     _refused(STORING[way])
-    with connection.cursor() as cursor, guard.purpose(tm.ProductProvision, activity="support"):
+    with connection.cursor() as cursor, guard.purpose(tm.ProductProvision):
         for table, column in (("customer", "name"), ("event", "details"), ("event", "kind")):
             cursor.execute(f"SELECT {column} FROM django_shop_{table}")  # noqa: S608  # names of this test
             texts = str(cursor.fetchall())

@@ -80,13 +80,9 @@ def _locked(m: Any) -> Any:
 def test_what_the_purpose_may_use_is_read_and_needs_a_purpose(name: str) -> None:
     with pytest.raises(PurposeMissing), transaction.atomic():
         RENEWALS[name](models())
-    with guard.purpose(tm.RenewalGuidance, activity="renewals"):
+    with guard.purpose(tm.RenewalGuidance):
         assert RENEWALS[name](models())
-    with (
-        pytest.raises(PurposeViolation),
-        transaction.atomic(),
-        guard.purpose(tm.AnyInquiryResponse, activity="inquiries"),
-    ):
+    with pytest.raises(PurposeViolation), transaction.atomic(), guard.purpose(tm.AnyInquiryResponse):
         RENEWALS[name](models())
 
 
@@ -128,7 +124,7 @@ def _cursor(text: str) -> Any:
 @SHARED
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_purpose_may_not_use_is_refused_wherever_it_stands(name: str) -> None:
-    with guard.purpose(tm.RenewalGuidance, activity="renewals"), pytest.raises((PurposeViolation, FlowViolation)):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises((PurposeViolation, FlowViolation)):
         REFUSED[name](models())
 
 
@@ -140,7 +136,7 @@ def test_rows_are_written_without_a_purpose_and_read_with_one() -> None:
     made[1].name = "E"
     made[1].save()
     m.Customer(pk=made[2].pk).delete()
-    with guard.purpose(tm.RenewalGuidance, activity="renewals"):
+    with guard.purpose(tm.RenewalGuidance):
         assert set(m.Customer.objects.filter(email="x@example.org").values_list("name", flat=True)) == {"D", "E"}
 
 
@@ -155,10 +151,10 @@ def test_signals_run_for_the_purpose_of_what_sends_them() -> None:
 
     post_save.connect(saved, sender=m.Customer, weak=False)
     try:
-        with guard.purpose(tm.ProductProvision, activity="support"):
+        with guard.purpose(tm.ProductProvision):
             m.Customer.objects.create(name="C", last_scan="today")
         assert seen == [("C", "today")]
-        with guard.purpose(tm.RenewalGuidance, activity="renewals"), pytest.raises(PurposeViolation):
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
             m.Customer.objects.create(name="D", last_scan="today")
         with pytest.raises(PurposeMissing):
             m.Customer.objects.create(name="E", last_scan="today")
@@ -169,7 +165,7 @@ def test_signals_run_for_the_purpose_of_what_sends_them() -> None:
 @SHARED
 def test_data_does_not_flow_into_a_column_whose_tag_does_not_cover_it() -> None:
     m = models()
-    with guard.purpose(tm.ProductImprovement, activity="improvement"):
+    with guard.purpose(tm.ProductImprovement):
         with pytest.raises(FlowViolation) as refusal:
             m.Customer.objects.update(email=F("last_scan"))
         assert refusal.value.target == "django_shop_customer"
@@ -188,13 +184,13 @@ def test_the_tables_of_models_are_declared() -> None:
 @SHARED
 def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
     m = models()
-    with guard.purpose(tm.RenewalGuidance, activity="renewals"):
+    with guard.purpose(tm.RenewalGuidance):
         one = permitted(m.Customer.objects.order_by("id")).first()
         assert one.name == "Aiko Mori"
         assert one.get_deferred_fields() == {"last_scan"}
         with pytest.raises(PurposeViolation):
             _ = one.last_scan
-    with guard.purpose(tm.ProductProvision, activity="support"):
+    with guard.purpose(tm.ProductProvision):
         assert permitted(m.Customer.objects.order_by("id")).first().get_deferred_fields() == set()
     where = r"^select of `django_shop_customer` in .*\.test_permitted_rows_.* \(test_statements\.py:"
     with pytest.raises(PurposeMissing, match=where):
@@ -216,7 +212,7 @@ def test_rows_of_who_stopped_a_use_are_left_out(reads: str) -> None:
         return [one.name for one in m.Customer.objects.raw(text, ["nobody"])]
 
     ren = m.Customer(pk=2).pk
-    with guard.purpose(tm.ProductGuidance, channel="email", activity="mailing"):
+    with guard.purpose(tm.ProductGuidance, channel="email"):
         assert names() == ["Aiko Mori", "Ren Ito", "50%s"]
         stopped = governance.restrict(ren, tm.ProductGuidance)
         try:
@@ -247,18 +243,14 @@ def test_a_cursor_executes_statements_alone(name: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_known_is_refused(text: str) -> None:
-    with guard.purpose(tm.ProductProvision, activity="support"), pytest.raises(UnresolvedStatement):
+    with guard.purpose(tm.ProductProvision), pytest.raises(UnresolvedStatement):
         _cursor(text)
 
 
 @SHARED
 def test_a_parameter_of_an_odd_name_is_refused() -> None:
     text = "SELECT ('%(k')s, ', last_scan, ' FROM django_shop_customer"
-    with (
-        guard.purpose(tm.ProductProvision, activity="support"),
-        connection.cursor() as cursor,
-        pytest.raises(UnresolvedStatement),
-    ):
+    with guard.purpose(tm.ProductProvision), connection.cursor() as cursor, pytest.raises(UnresolvedStatement):
         cursor.execute(text, {"k'": 1})
 
 
@@ -270,17 +262,13 @@ def test_another_thread_has_no_purpose() -> None:
         finally:
             connection.close()
 
-    with (
-        guard.purpose(tm.ProductProvision, activity="support"),
-        ThreadPoolExecutor(1) as pool,
-        pytest.raises(PurposeMissing),
-    ):
+    with guard.purpose(tm.ProductProvision), ThreadPoolExecutor(1) as pool, pytest.raises(PurposeMissing):
         pool.submit(read).result()
 
 
 @SHARED
 def test_a_table_that_no_model_has_is_refused() -> None:
-    with guard.purpose(tm.ProductProvision, activity="support"), pytest.raises(UnlabelledData):
+    with guard.purpose(tm.ProductProvision), pytest.raises(UnlabelledData):
         _cursor("SELECT name FROM elsewhere")
 
 
@@ -290,7 +278,7 @@ def test_a_wrapper_that_was_there_first_takes_nothing_away() -> None:
         return execute(*args)
 
     connection.close()
-    with connection.execute_wrapper(aside), guard.purpose(tm.ProductProvision, activity="support"):
+    with connection.execute_wrapper(aside), guard.purpose(tm.ProductProvision):
         assert models().Customer.objects.count() == 2
     with pytest.raises(PurposeMissing):
         list(models().Customer.objects.all())
@@ -303,7 +291,7 @@ def test_statements_are_held_where_queries_are_logged() -> None:
             list(models().Customer.objects.all())
         with connection.cursor() as cursor, pytest.raises(pg.SealedValue):
             cursor.execute("SELECT %s", [pg.Personal("Aiko", tm.Registration)])
-        with guard.purpose(tm.ProductProvision, activity="support"):
+        with guard.purpose(tm.ProductProvision):
             assert len(models().Customer.objects.all()) == 2
 
 
@@ -322,7 +310,7 @@ def test_migrations_are_exempt_and_nothing_beside_them() -> None:
     call_command("migrate", "django_shop", "0001", verbosity=0)
     m.Customer.objects.create(name="C", email="C@EXAMPLE.ORG", last_scan="")
     call_command("migrate", "django_shop", verbosity=0)
-    with guard.purpose(tm.ProductProvision, activity="support"):
+    with guard.purpose(tm.ProductProvision):
         assert m.Customer.objects.get(name="C").email == "C@example.org"
     with pytest.raises(PurposeMissing):
         m.Customer.objects.get(name="C")
