@@ -179,7 +179,8 @@ LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py te
             tests/adapters/duckdb/test_worlds.py tests/adapters/frames/test_rows.py tests/testing/strategies/test_questions.py \
             tests/governance/test_people_and_time.py tests/governance/test_preferences.py tests/governance/test_roster.py \
             tests/governance/test_rolling_upgrade.py tests/governance/test_subjects_stateful.py tests/governance/test_waits.py \
-            tests/governance/test_wrong_clocks.py
+            tests/governance/test_wrong_clocks.py tests/governance/ledger/test_archiving.py tests/governance/test_forgetting.py \
+            tests/governance/test_recorded_notices.py tests/governance/test_stored_evidence.py
 # Governance asks both databases the same; of PostgreSQL its store is enough here.
 HERE      = -k "not (governance and postgresql) or test_store"
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
