@@ -50,7 +50,7 @@ MORE: list[tuple[str, object]] = [
 
 
 def settings_in(folder: Path, **more: Any) -> Settings:
-    """A shop all of whose files are in a folder."""
+    """Return the settings of a shop all of whose files are in a folder."""
     names = {"database_url": "shop.db", "governance_url": "privacy.db"}
     urls: dict[str, Any] = {name: f"sqlite:///{folder / file}" for name, file in names.items()}
     return Settings(**urls, reports_folder=folder / "reports", **more)

@@ -154,7 +154,7 @@ class Rows:
 
 
 def raising(error: Exception) -> Callable[[Any], Any]:
-    """A function that fails."""
+    """Make a function that raises an error."""
 
     def fail(_: Any) -> Any:
         raise error

@@ -53,7 +53,7 @@ def in_child(work: str, store: Store) -> str:
 
 @contextmanager
 def elsewhere(block: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
-    """Meanwhile another thread is in a block of code."""
+    """Keep another thread in a block of code."""
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:

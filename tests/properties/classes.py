@@ -18,7 +18,7 @@ TYPED: Final[Any] = TypedDict
 
 
 def make_class(kind: str, name: str, hints: Mapping[str, Any], base: Any = None, module: str = __name__) -> Any:
-    """A class of one of these kinds, or a `PersonalModel`; named tuples and typed dicts have no base."""
+    """Make a class of one of these kinds, or a `PersonalModel`. Named tuples and typed dicts have no base."""
     if kind in {"pydantic", "PersonalModel"}:
         fields: Any = {field: (hint, ...) for field, hint in hints.items()}
         base = base or (pg.PersonalModel if kind == "PersonalModel" else None)

@@ -59,7 +59,7 @@ KINDS = ("pydantic", "dataclass", "attrs", "NamedTuple", "TypedDict")
 
 
 def class_with(kind: str, **annotations: Any) -> Any:
-    """A new class of a kind, with these fields."""
+    """Make a class of a kind by stating these fields, as its source would."""
     names = {"__annotations__": annotations, "__module__": __name__}
     if kind == "pydantic":
         return type("Row", (BaseModel,), names)
@@ -82,7 +82,7 @@ def purpose_here() -> str | None:
 
 
 def lacks(value: Any, name: str) -> bool:
-    """Whether a field of a value was withheld."""
+    """Return True if a field of a value was withheld."""
     try:
         getattr(value, name)
     except pg.PurposeViolation:
@@ -96,7 +96,7 @@ class Box(Generic[T]):
 
 
 def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A test that is a coroutine function, run by a loop of its own."""
+    """Run a test that is a coroutine function in a loop of its own."""
 
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:

@@ -58,7 +58,7 @@ class Office:
 
 
 class Many(Office):
-    """An office that can be asked of many subjects at once; `batches` are those it was asked about together."""
+    """An office that can be asked about many subjects at once. Each of `batches` was asked about together."""
 
     def __init__(self, all_preferences: dict[str, SubjectPreferences] | None = None) -> None:
         super().__init__(all_preferences)

@@ -491,7 +491,7 @@ def claimed(made: Archives, signature: str | None = None) -> None:
 
 
 def change_first(made: Archives, **values: str) -> None:
-    """Changes the first entry that is left."""
+    """Change the first entry that is left."""
     made.place.change(sa.update(ledger).where(ledger.c.seq == made.first).values(values))
 
 

@@ -39,7 +39,7 @@ Code = Callable[[Customer], object]
 
 
 def returning(make: Code) -> Code:
-    """Code that returns what it makes of a customer, for an expression, which has no annotations."""
+    """Annotate an expression about a customer, so that its argument can be drawn."""
 
     def code(customer: Customer) -> object:
         return make(customer)
