@@ -73,13 +73,14 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
     """Return the use that decides here: the use in `context["use"]`, or else the current use.
 
     Args:
-        label: The label of the value to open. If uses of several guards are under way, the one whose notice has the
-            label decides. None if it is unknown, or if no value is opened.
+        label: The label of the value to open. If uses of several guards are under way, the one whose notice has its
+            sources decides. None if it is unknown, or if no value is opened.
         context: The context that the caller of a serializer or validator passed, such as pydantic's. Only its key
             `use` matters, and only if it is a mapping.
 
     Raises:
-        PurposeMissing: there is none, or uses of several guards are under way and each could decide.
+        PurposeMissing: there is no use; or uses of several guards are under way, and several of their notices have the
+            sources of the label, or none has them all.
         TypeError: `context["use"]` is no use.
     """
     if isinstance(context, Mapping) and "use" in context:
@@ -98,11 +99,15 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
             use = value._current_use()
             current_uses[id(use)] = use
     uses = list(current_uses.values())
-    # If no use holds here, all stay candidates: the error then comes from the use, which says why it does not hold.
+    # If no use holds here, all stay candidates: if one remains, opening with it says why it does not hold.
     candidates = [use for use in uses if use.explain_absence() is None] or uses
     if len(candidates) > 1 and label is not None:
-        # Likewise, the use itself reports that the label belongs to another notice.
-        candidates = [use for use in candidates if use._knows(label)] or candidates
+        candidates = [use for use in candidates if use._knows(label)]
+        if not candidates:
+            raise PurposeMissing(
+                "a sealed value was to be opened while uses of several guards are under way, and none of their notices "
+                "has all its sources: enter a purpose of a guard whose notice has them"
+            )
     if not candidates:
         raise PurposeMissing(
             "a sealed value was to be opened outside any purpose: enter `with guard.purpose(…)`, decorate the function "

@@ -278,9 +278,13 @@ def test_the_use_under_way_opens_where_none_is_named() -> None:
             # Each guard decides by its own notice, and is asked of what that knows.
             assert encode_sealed(NAME) == "name"
             assert encode_sealed(foreign) == "foreign"
-            for unclear in (NAME.zip(foreign), FREE):
-                with pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
-                    encode_sealed(unclear)
+            with pytest.raises(pg.PurposeMissing, match="of several guards are under way, and each could decide"):
+                encode_sealed(FREE)
+            third = pg.Guard(pg.Notice.parse(tm.NOTICE.dump()))
+            unknown: pg.Personal[str, Any] = pg.Personal("unknown", third.notice.source("1.1a"))
+            for value in (unknown, NAME.zip(foreign)):
+                with pytest.raises(pg.PurposeMissing, match="several guards are under way, and none of their notices"):
+                    encode_sealed(value)
             with pytest.raises(pg.PurposeMissing, match=r"name one, `context"):
                 find_opener(None)
             assert find_opener(None, {"use": use}) is use
