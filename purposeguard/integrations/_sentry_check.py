@@ -17,6 +17,7 @@ with Needs(__name__, "sentry"):
     from sentry_sdk import logger, metrics
     from sentry_sdk.envelope import Envelope
     from sentry_sdk.integrations.logging import LoggingIntegration
+    from sentry_sdk.traces import start_span as start_streamed_span
     from sentry_sdk.transport import Transport
 
 _NAME: Final = "purposeguard-probe-7f3a"
@@ -24,6 +25,13 @@ _NAME: Final = "purposeguard-probe-7f3a"
 
 _SIGNS: Final = ("ProbeError", "probe-breadcrumb", "probe-record", "probe-log", "probe-metric", "probe-transaction")
 """Texts that must be found in the data sent: one for each kind of data."""
+
+_STREAM_SIGNS: Final = ("probe-span",)
+"""Texts that must be found in the data sent by a client that streams spans."""
+
+
+MakeOptions = Callable[[dict[str, Any]], dict[str, Any]]
+"""A function that returns the options of `sentry_sdk.init` that it gets, with the hooks that mask."""
 
 
 @dataclasses.dataclass
@@ -54,21 +62,46 @@ class ProbeError(Exception):
     """The error that the probe reports."""
 
 
-def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def verify_masking(make_options: MakeOptions, *, streaming: bool) -> None:
     """Send a probe through the SDK with the hooks that mask, and check what would leave the process.
 
-    The probe takes each way into the SDK, with a value that one hook alone masks. So each hook is checked by itself.
+    The probe takes each way into the SDK. Each value in it is masked by one hook alone, so each hook is checked by
+    itself.
 
     Args:
-        masking: Returns the options of `sentry_sdk.init` that it gets, with the hooks.
+        make_options: Adds the hooks to the options of a client.
+        streaming: True if spans are streamed. A client that streams has one hook more, and makes no transactions. So a
+            second probe checks this hook.
 
     Raises:
         RuntimeError: A value was not masked, or a part of the probe was not sent.
     """
+    _verify_client(make_options, {}, _send, _SIGNS)
+    if streaming:
+        _verify_client(make_options, {"trace_lifecycle": "stream"}, _stream_span, _STREAM_SIGNS)
+
+
+def _verify_client(
+    make_options: MakeOptions,
+    tracing: dict[str, Any],
+    send: Callable[[sentry_sdk.Scope, _Person], None],
+    signs: tuple[str, ...],
+) -> None:
+    """Send a probe through a client with these options for tracing, and check what would leave the process.
+
+    Args:
+        make_options: As in `verify_masking`.
+        tracing: Further options of the client.
+        send: The function that sends the probe.
+        signs: The texts that must be found in the data sent.
+
+    Raises:
+        RuntimeError: As in `verify_masking`.
+    """
     # Each new LoggingIntegration changes this attribute of the class, so it is restored below.
     captures_logs = vars(LoggingIntegration).get("capture_sentry_logs")
     transport = _RecordingTransport()
-    options = masking(
+    options = make_options(
         {
             "dsn": "https://probe@127.0.0.1/1",
             "transport": transport,
@@ -79,6 +112,7 @@ def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             "integrations": [LoggingIntegration(logging.WARNING, logging.ERROR, logging.INFO)],
             "spotlight": False,
             "traces_sample_rate": 1.0,
+            **tracing,
         }
     )
     client = sentry_sdk.Client(**options)
@@ -87,13 +121,13 @@ def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             isolation.clear()
             scope.clear()
             scope.set_client(client)
-            _send(scope, _Person(_NAME, "probe"))
+            send(scope, _Person(_NAME, "probe"))
             client.close(0)
     finally:
         if captures_logs is not None:
             LoggingIntegration.capture_sentry_logs = captures_logs
     text = "\n".join(transport.sent)
-    if _NAME not in text and all(sign in text for sign in _SIGNS):
+    if _NAME not in text and all(sign in text for sign in signs):
         return
     fault = "sends values past the hooks that mask" if _NAME in text else "drops some of what the hooks masked"
     raise RuntimeError(
@@ -121,6 +155,12 @@ def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
         transaction.set_data("person", person)
         with sentry_sdk.start_span(op="probe", name=text) as span:
             span.set_data("person", person)
+
+
+def _stream_span(_scope: sentry_sdk.Scope, person: _Person) -> None:
+    text = f"probe-span probe_name={person.probe_name} probe_kind={person.probe_kind}"
+    with start_streamed_span(text, attributes=vars(person), parent_span=None):
+        pass
 
 
 def _fail(person: _Person) -> NoReturn:

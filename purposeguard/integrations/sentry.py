@@ -106,9 +106,9 @@ def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
     Raises:
         RuntimeError: The installed SDK no longer calls a hook, or lets a value pass.
     """
-    masking = functools.partial(_make_masking_options, masker or Masker())
-    verify_masking(masking)
-    return masking(own)
+    make_options = functools.partial(_make_masking_options, masker or Masker())
+    verify_masking(make_options, streaming=_streams_spans(own))
+    return make_options(own)
 
 
 def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
@@ -119,9 +119,9 @@ def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]
         "before_send_log": _mask_part,
         "before_send_metric": _mask_part,
     }
-    experiments = own.get("_experiments") or {}
-    if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
+    if _streams_spans(own):
         masks["before_send_span"] = _span  # Only then: the SDK warns of this hook if spans are not streamed.
+    experiments = own.get("_experiments") or {}
     integrations: list[Any] = list(own.get("integrations") or ())
     stated = (*integrations, *(own.get("disabled_integrations") or ()))
     states_logging = any(item is LoggingIntegration or isinstance(item, LoggingIntegration) for item in stated)
@@ -137,6 +137,12 @@ def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]
     for name, mask in masks.items():
         options[name] = _make_hook(masker, own.get(name) or experiments.get(name), mask, _INSTEAD.get(name))
     return options
+
+
+def _streams_spans(own: dict[str, Any]) -> bool:
+    """Return True if options of the SDK say that each span is sent by itself, without a transaction."""
+    experiments = own.get("_experiments") or {}
+    return "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle"))
 
 
 def _mask_part(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:

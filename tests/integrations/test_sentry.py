@@ -402,8 +402,16 @@ def test_a_hook_that_masks_nothing_is_noticed_at_start_up(hook: str, monkeypatch
         options()
 
 
+def test_a_hook_for_streamed_spans_that_masks_nothing_is_noticed_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentry, "_span", lambda _masker, given, _hint: given)
+    for streaming in ({"trace_lifecycle": "stream"}, {"_experiments": {"trace_lifecycle": "stream"}}):
+        with pytest.raises(RuntimeError, match="sends values past the hooks that mask"):
+            options(**streaming)
+    assert "before_send_span" not in options()
+
+
 HOOKS = ["before_send", "before_send_transaction", "before_breadcrumb", "before_send_log", "before_send_metric"]
-HOOKS += ["event_processor", "EventHandler", "BreadcrumbHandler", "SentryLogsHandler"]
+HOOKS += ["before_send_span", "event_processor", "EventHandler", "BreadcrumbHandler", "SentryLogsHandler"]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -421,7 +429,7 @@ def test_a_hook_that_is_not_called_any_more_is_noticed_at_start_up(hook: str, mo
     if hook == "event_processor":
         monkeypatch.setattr("sentry_sdk.scope.global_event_processors", [])
     with pytest.raises(RuntimeError, match="sends values past the hooks that mask: use a version that"):
-        options()
+        options(trace_lifecycle="stream")
 
 
 def test_an_sdk_that_drops_what_is_sent_is_noticed_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
