@@ -452,7 +452,7 @@ def _make_declaration(row: Any, subject: str) -> Restriction | Consent:
     return Restriction(kind=cast("Kind", row.kind), purposes=purposes, lifted=revoked, **same)
 
 
-def filter_in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
+def filter_not_revoked(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
     """Return the declarations that were not revoked."""
     return [record for record in declared if _get_revocation(record) is None]
 

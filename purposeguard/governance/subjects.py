@@ -27,7 +27,7 @@ from purposeguard.governance.restrictions import (
     SubjectRecord,
     SubjectState,
     declaration,
-    filter_in_force,
+    filter_not_revoked,
     has_any_words,
     keep_clause,
     read_history,
@@ -148,7 +148,7 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> Restriction:
-        """End a restriction, by its `id`.
+        """End a restriction, by its `id`. One whose `until` has passed can be lifted as well.
 
         Args:
             restriction: The restriction, or its `id`.
@@ -168,9 +168,9 @@ class Subjects:
             if not declared:
                 raise RequestError(f"there is no restriction {number}, or whoever declared it was forgotten")
             # This locks the row of the counter until the commit. So no other process can lift the restriction after it
-            # was found to be in force below.
+            # was found not to be lifted below.
             changes.record_changes(connection, [declared[0].subject])
-            remaining = filter_in_force(read_history(connection, declaration.c.id == number))
+            remaining = filter_not_revoked(read_history(connection, declaration.c.id == number))
             if not remaining:
                 raise RequestError(f"restriction {number} was lifted already")
             return cast("Restriction", self._revoke(connection, "lifted", remaining, request_facts)[0])
@@ -224,7 +224,8 @@ class Subjects:
     ) -> tuple[Consent, ...]:
         """Withdraw the consents to a purpose, the members of a family, or (None) all, given under any revision.
 
-        A purpose that the present revision no longer has is found by the clause of a consent in force.
+        Consents whose `until` has passed are withdrawn as well. A purpose that the present revision no longer has is
+        found by the clause of a consent that was not withdrawn.
 
         Args:
             subject: The subject.
@@ -247,7 +248,7 @@ class Subjects:
             changes.record_changes(connection, [key])
             mine = declaration.c.pseudonym == self.store.keys.find_known(connection, [key]).names[key]
             declared = read_history(connection, mine, declaration.c.kind == CONSENT)
-            consents = cast("list[Consent]", filter_in_force(declared))
+            consents = cast("list[Consent]", filter_not_revoked(declared))
             if purpose is not None:
                 consents = self._match_consents(consents, purpose)
             return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, request_facts))

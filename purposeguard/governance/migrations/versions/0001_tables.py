@@ -1,4 +1,4 @@
-"""All tables: subjects, the ledger, hand-overs, requests, and runs of the retention job."""
+"""The first tables: subjects, the ledger, hand-overs, requests, and runs of the retention job."""
 
 from __future__ import annotations
 

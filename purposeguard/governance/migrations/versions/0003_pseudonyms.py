@@ -30,7 +30,10 @@ ROWS_AT_A_TIME = 1_000
 
 
 def upgrade(operations: Operations) -> None:
-    """Replace the ids of subjects in all tables by pseudonyms, which the new key tables link to persons.
+    """Replace the ids of subjects in declarations and requests by pseudonyms, which key tables link to persons.
+
+    The recorded changes are deleted, so their readers find a gap. Hand-overs hold digests already: only their column
+    gets the new name.
 
     A new secret replaces the old one. The old secret stays as `former` if hand-overs name subjects by it who are named
     nowhere else.
