@@ -63,15 +63,16 @@ class Proposal:
 def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) -> list[Proposal]:
     """Propose purposes for each entry point without one. Those that no purpose permits come first.
 
-    An application serves few purposes, so a purpose that is stated for more of its entry points is the better proposal,
-    then one that permits what more of them read, and among equals the narrower one. Nothing is proposed for an entry
-    point all of whose statements could not be analyzed.
+    The best purposes need no consent. Among these come first those of entry points with a similar name, and then those
+    that fit the name. An application serves few purposes, so next come those that are stated for more of its entry
+    points, and those that permit what more of them read. Among equals come first the narrower ones, and at last those
+    that need no channel. Nothing is proposed for an entry point all of whose statements could not be analyzed.
 
     Args:
         summary: The evidence.
         guard: The guard with the notice.
-        stated: The purposes of entry points for which one is stated. Entry points with the same beginning are likely to
-            serve the same purpose.
+        stated: The purposes of entry points for which one is stated. Names are similar if they have the same beginning:
+            such entry points are likely to serve the same purpose.
     """
     read = {name: tuple(sources) for name, sources in summary.collect_sources().items() if name and sources}
     proposer = _Proposer(guard, stated, read.values())

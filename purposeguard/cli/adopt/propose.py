@@ -23,7 +23,10 @@ def propose(
     form: TableOption = "table",
     dry_run: DryRun = False,
 ) -> bool:
-    """Propose a purpose for each entry point: the one that fits its name best among those that permit what it read.
+    """Propose a purpose for each entry point: the best of those that permit what it read.
+
+    The best ones need no consent. Among these come first those of entry points with a similar name, and then those that
+    fit the name.
 
     Entry points that no purpose permits come first. The others are added to purposes.toml in observe mode. Existing
     entries stay as they are.
