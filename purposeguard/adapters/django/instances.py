@@ -245,13 +245,16 @@ class InstanceChecks:
         """
         use: Any = loaded.use
         engine = self._decider.engine
-        is_same_use = self._innermost() is use and is_ambient_here(use)
-        if is_same_use and (not engine.observers.read or (descriptor, current_entry_point()) in loaded.reported):
+        # Most reads need only a quick check. It misses a use around one whose generator is suspended, and values that
+        # were loaded outside any purpose.
+        passes_quick_check = self._innermost() is use and is_ambient_here(use)
+        if passes_quick_check and (not engine.observers.read or (descriptor, current_entry_point()) in loaded.reported):
             return
         field = descriptor.field
+        # Frame 1 is `_CheckedRead.__get__`, so frame 2 reads the value.
         if field.attname in loaded.changed or _is_internal(sys._getframe(2)):
             return
-        is_same_use = is_same_use or self._is_same_use(use)
+        is_same_use = passes_quick_check or self._passes_full_check(use)
         demand = descriptor.demand
         if is_same_use and demand is not None:  # The statement was decided for this use.
             self._report_read(descriptor, demand, loaded)
@@ -279,7 +282,7 @@ class InstanceChecks:
         if use is not None:
             loaded.reported.add((descriptor, current_entry_point()))
 
-    def _is_same_use(self, use: object) -> bool:
+    def _passes_full_check(self, use: object) -> bool:
         """Return True if the use under way, or None if there is none, is the one for which a value was loaded.
 
         What was loaded outside any purpose in observe mode is checked where an activity that enforces is not valid.

@@ -63,10 +63,11 @@ def tables_of(revisions: Revisions, file: TagFile | None = None, *, omit_faulty:
     Args:
         revisions: The revisions of the notice.
         file: The file `tags.toml`, if there is one.
-        omit_faulty: True to treat a field whose tag cannot be read as one without a tag, as observe mode does.
+        omit_faulty: True to treat a field whose tag cannot be read as one without a tag, as observe mode does. If two
+            models do not agree about a column of their table, the first one counts.
 
     Raises:
-        TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
+        TypeError, UnknownSource, UnlabelledData: a tag cannot be read, or two models do not agree about a column.
         NoticeError: `file` and the code, or two of its entries, do not agree.
     """
     tables: dict[str, dict[str, Tag | None]] = {

@@ -145,7 +145,7 @@ def _loads(options: Mapping[str, Any], context: Any) -> bool:
     return returns and any(name.startswith("_sa_orm_") for name in options)
 
 
-def _may_be_narrowed(table: str, options: Mapping[str, Any], context: Any, explained: str | None) -> None:
+def _require_narrowable(table: str, options: Mapping[str, Any], context: Any, explained: str | None) -> None:
     """Raise if rows of a table cannot be left out of a statement, or if a plain session would load them."""
     if explained is not None:
         raise UnresolvedStatement(
@@ -281,7 +281,7 @@ class StatementWatch:
         if not rules:
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options
-        _may_be_narrowed(next(iter(rules)), options, context, executed.explained)
+        _require_narrowable(next(iter(rules)), options, context, executed.explained)
         if context is not None:
             context.purposeguard_rules = rules
         if executed.is_batch:
@@ -338,7 +338,7 @@ class StatementWatch:
     def _describe_execution(self, statement: str, context: Any) -> _Execution | None:
         """Return what is known about a statement that is executed; None if it needs no decision."""
         own_text, before, after = self._strip_comments(statement, context)
-        if self._is_about_itself(own_text, context):
+        if self._needs_no_decision(own_text, context):
             return None
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has a context.
         is_batch = own_text == getattr(context, "purposeguard_batch", None)
@@ -394,7 +394,7 @@ class StatementWatch:
             return False
         return _COMMENT.fullmatch(text) is not None
 
-    def _is_about_itself(self, statement: str, context: Any) -> bool:
+    def _needs_no_decision(self, statement: str, context: Any) -> bool:
         """Return True if a statement needs no decision.
 
         Such a statement asks the database about itself, defines tables, or has the form of one that passes.
@@ -464,7 +464,7 @@ class StatementWatch:
         """Return True if a denial under this use is only recorded."""
         return self.decider.engine.observing if use is None else use.activity.observing
 
-    def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
+    def find_row_refusal(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
         """Return the refusal for a row with an unknown source if the database reports one; None for other errors."""
         rules: Mapping[str, RowRule] = getattr(context, "purposeguard_rules", {})
         message = str(error)
@@ -477,7 +477,7 @@ class StatementWatch:
             source: str | None = message.partition(NO_SOURCE)[2].partition('"')[0]
             if not source and self._dialect.name == "sqlite":
                 with own_statements():
-                    source = _stranger(connection, rule, places[name])
+                    source = _find_unknown_source(connection, rule, places[name])
                 if source is None:
                     continue
             where = f"`{name}.{rule.source}`"
@@ -487,7 +487,7 @@ class StatementWatch:
         return None
 
 
-def _stranger(connection: Any, rule: RowRule, table: Table) -> str | None:
+def _find_unknown_source(connection: Any, rule: RowRule, table: Table) -> str | None:
     """Return the first text in a column of sources that names no source.
 
     Returns:

@@ -125,7 +125,7 @@ class _ProbeWatch(StatementWatch):
     def refuse_driver_connection(self, error: UnresolvedStatement) -> None:
         raise error
 
-    def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:  # noqa: ARG002  # likewise
+    def find_row_refusal(self, error: BaseException, connection: Any, context: Any) -> None:  # noqa: ARG002  # likewise
         self.failed += 1
 
 

@@ -109,7 +109,7 @@ class GuardedConnection(_AskedConnection):
         if isinstance(e, self.dialect.loaded_dbapi.Error) and not self._asking:
             self._asking = True  # The query for the unknown source may fail, too.
             try:
-                e = self._watch.of_rows(e, self, context) or e
+                e = self._watch.find_row_refusal(e, self, context) or e
             finally:
                 self._asking = False
             if not self._watch.is_observing():
