@@ -77,7 +77,8 @@ class Passports:
     `leeway`. With `one_time`, each passport is accepted once.
 
     Raises:
-        ValueError: There is no key, a key is too short, its id is no word, or `signs` does not say which one signs.
+        ValueError: There is no key, a key is too short, its id is no word, or `signs` does not say which one signs. Or
+            `max_age` is not above zero, or `leeway` is below zero.
     """
 
     def __init__(
@@ -128,7 +129,8 @@ class Passports:
         Raises:
             PurposeMissing: No purpose is under way, or an exception is, which does not travel.
             SeveralNotices: The purpose is a family over several notices. A passport belongs to one notice.
-            TypeError, ValueError: `subject` is no id; `due` has no time zone.
+            UnknownPurpose: The revision that is now in force no longer has the purpose.
+            TypeError, ValueError: `subject` is no id; `due` is no datetime with a time zone.
         """
         use = self._guard.current
         if not use.handle.can_be_carried:
@@ -187,8 +189,8 @@ class Passports:
         This does not enter the purpose.
 
         Raises:
-            PassportRefused: The passport is missing, forged, expired, from the future, or for another audience or
-                subject.
+            PassportRefused: The passport is missing, forged, signed by an unknown key, expired, from the future, or for
+                another audience or subject.
             TypeError, ValueError: `subject` is no id.
         """
         if text is None:
@@ -238,9 +240,12 @@ class Passports:
 
         Raises, when the block is entered:
             PassportRefused: As in `read`. Or the passport was used already, it is of another notice or an unknown
-                revision, or its purpose is gone or not permitted.
+                revision, its purpose, channel or a condition is gone, or its purpose is not permitted.
             ChannelViolation: The revision in force here requires another channel (rule 7).
             StoreUnavailable: It cannot be known whether the passport was used already.
+            UnknownPurpose: That the passport is refused is only observed, and the notice does not have the first of
+                `permits`.
+            TypeError, ValueError: `subject` is no id.
         """
         site = site or site_of(sys._getframe(1))
         receiver = _Receiver(tuple_of(permits), audience, activity or site.dotted, site)
@@ -271,7 +276,11 @@ class Passports:
     def _admit(
         self, text: str | Passport | None, receiver: _Receiver, subject: object, holder: str | None
     ) -> tuple[Passport, ActivityHandle] | None:
-        """Return the contents of a passport and the activity that it begins; None if a refusal is only observed."""
+        """Return the contents of a passport and the activity that it begins; None if a refusal is only observed.
+
+        Raises:
+            PassportRefused, ChannelViolation, StoreUnavailable, TypeError, ValueError: As in `accept`.
+        """
         try:
             passport = text
             if not isinstance(passport, Passport):
@@ -333,7 +342,8 @@ class Passports:
         """Return the purpose and the conditions of a passport, as the revision in force names them.
 
         Raises:
-            PassportRefused: The passport is of another notice or an unknown revision, or its purpose is not permitted.
+            PassportRefused: The passport is of another notice or an unknown revision; the revision in force does not
+                have its purpose, its channel or a condition; or its purpose is not permitted.
         """
         matrix = self._guard.engine.snapshot.matrix
         part = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
@@ -376,7 +386,7 @@ def make_header(passports: Passports, **terms: Any) -> dict[str, str]:
     """Return the header with a passport, as `Passports.issue` makes it. It is empty if a missing purpose is observed.
 
     Raises:
-        PurposeMissing, SeveralNotices, TypeError, ValueError: As in `Passports.issue`.
+        PurposeMissing, SeveralNotices, UnknownPurpose, TypeError, ValueError: As in `Passports.issue`.
     """
     use = require_current_use(passports.guard.engine, "a passport was asked for")
     return {} if use is None else {HEADER: passports.issue(**terms)}
