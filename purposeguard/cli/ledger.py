@@ -227,7 +227,7 @@ def archive(
         typer.Option(
             "--from",
             metavar="CHECKPOINTS",
-            help="The file of checkpoints. The ledger is verified from the last; a new one is added at the end.",
+            help="The file or database (URL) of checkpoints. The ledger is verified from the last; a new one is added.",
         ),
     ] = None,
     key: Annotated[

@@ -113,7 +113,7 @@ def sql(  # noqa: PLR0913  # One parameter for each option of the command.
         limit = ROWS_SHOWN
     with _guard(notice, overlay or (), store) as guard:
         tag_columns = {} if tags is None else read_tags(tags, guard.notice, paths)
-        report, verdict = _run(
+        report, outcome = _run(
             guard,
             statement,
             purpose=purpose,
@@ -124,11 +124,11 @@ def sql(  # noqa: PLR0913  # One parameter for each option of the command.
             explain=explain,
         )
     show(report, form, out())
-    if isinstance(verdict, str) and form == "table":
-        print(translate(verdict))
+    if isinstance(outcome, str) and form == "table":
+        print(translate(outcome))
     for warning in report.warnings:
         complain(err(), "note", warning)
-    return bool(verdict)
+    return bool(outcome)
 
 
 def _run(
@@ -142,7 +142,11 @@ def _run(
     limit: int | None,
     explain: bool,
 ) -> tuple[Report, str | bool]:
-    """Return the report and the number of rows in words; for an explanation, whether the statement would run.
+    """Run or explain a statement.
+
+    Returns:
+        The report, and the outcome. This is the number of rows in words; or, for an explanation, True if the statement
+        would run. The command exits with 1 if it is False.
 
     Raises:
         typer.Exit: the statement is refused: exit code 1.

@@ -141,7 +141,7 @@ class Engine:
         untagged_refused: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """Compile the notice.
+        """Compile the notice, and set up what the uses share.
 
         Args:
             notice: The notice or notices to enforce.
@@ -182,7 +182,7 @@ class Engine:
         self.set_ambient = ambient.set
         self.reset_ambient = ambient.reset
         self.classes = ClassCache()
-        self.silent = SILENT
+        self.silent = SILENT  # A guard that reads tags from a file replaces it.
 
     def ambient(self) -> Any:
         """Return the active use: the innermost one that was entered here and whose generator is not suspended.

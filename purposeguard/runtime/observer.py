@@ -159,7 +159,10 @@ class Observer:
 
 
 class Observers:
-    """The observers of one guard in order, and the methods to call for each event."""
+    """The observers of one guard in order, and the methods to call for each event but `provided`.
+
+    Hand-overs look these up by `get_methods`, since they skip the ledger of governance, which records them by itself.
+    """
 
     __slots__ = (
         "_all",

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from purposeguard.adoption.evidence_store import EvidenceFile
 from purposeguard.cli.adopt.project import EVIDENCE_NAME, DirectoryOption, open_project
@@ -27,7 +27,7 @@ def run(
         Path | None,
         typer.Option("--evidence", metavar="FILE", help=f"Else {EVIDENCE_NAME} in the directory of the project."),
     ] = None,
-) -> bool:
+) -> NoReturn:
     """Run a command, such as a server, a worker or tests, in observe mode, and collect evidence.
 
     Nothing is refused, and no response changes: `purposeguard adopt run -- gunicorn shop.wsgi`,
