@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import datetime
 import enum
+import gc
 import inspect
 import itertools
 import operator
@@ -258,7 +259,7 @@ class ValuePlan:
         if self.quick is None:
             return False
         try:
-            return LEAVES(map(type, itertools.chain.from_iterable(self.quick.values(rows))))
+            return all(LEAVES(set(map(type, values))) for values in self.quick.values(rows))
         except AttributeError:  # A slot was never set.
             return False
 
@@ -271,8 +272,8 @@ class RowReader(NamedTuple):
     """Functions that read rows of a class without running code of the class.
 
     Attributes:
-        values: Returns all values of many rows, row by row or field by field. If a row holds anything beside its
-            fields, a value that is not plain comes with them.
+        values: Returns all values of many rows, in a few groups. If a row holds anything beside its fields, a value
+            that is not plain comes with them.
         held: Returns the values of one row by name, perhaps with others.
         beside: Returns the values outside of the fields that `held` does not return; None if there can be none.
     """
@@ -288,6 +289,12 @@ RAW_DICT: Final = "__purposeguard_dict__"
 _held: Final = operator.attrgetter("__dict__")
 _extra: Final = operator.attrgetter("__pydantic_extra__")
 _private: Final = operator.attrgetter("__pydantic_private__")
+_flatten: Final = itertools.chain.from_iterable
+_dict_values: Final = gc.get_referents
+"""Returns the values of any number of dicts, and perhaps their keys: all that the garbage collector must know of them.
+
+It takes half the time of iterating over the values.
+"""
 
 
 def _make_row_reader(cls: Any, names: tuple[str, ...], state: StateReader | None) -> RowReader | None:
@@ -299,36 +306,35 @@ def _make_row_reader(cls: Any, names: tuple[str, ...], state: StateReader | None
     if issubclass(cls, BaseModel) and state.readers == (private_values,):
         fields = quick.values
         return RowReader(
-            lambda rows: itertools.chain(fields(rows), map(dict.values, filter(None, map(_private, rows)))),
+            lambda rows: (*fields(rows), _flatten(map(dict.values, filter(None, map(_private, rows))))),
             quick.held,
             state.values,
         )
     fields, beside = quick.values, state.values
-    return RowReader(lambda rows: itertools.chain(fields(rows), map(beside, rows)), quick.held, beside)
+    return RowReader(lambda rows: (*fields(rows), _flatten(map(beside, rows))), quick.held, beside)
 
 
 def _quick_fields(cls: Any, names: tuple[str, ...]) -> RowReader | None:
     if issubclass(cls, BaseModel):
-        return RowReader(
-            lambda rows: itertools.chain(map(dict.values, map(_held, rows)), [filter(None, map(_extra, rows))]), _held
-        )
+        return RowReader(lambda rows: (_dict_values(*map(_held, rows)), filter(None, map(_extra, rows))), _held)
     if issubclass(cls, dict):
         is_more = itertools.filterfalse
         are_declared = frozenset(names).issuperset
         return RowReader(
-            lambda rows: itertools.chain(map(dict.values, rows), [is_more(are_declared, map(dict.keys, rows))]),
+            lambda rows: (_flatten(map(dict.values, rows)), is_more(are_declared, map(dict.keys, rows))),
             (lambda row: row) if cls is dict else (lambda row: dict(dict.items(row))),
         )
     members = [inspect.getattr_static(cls, name, None) for name in names]
     member_types = set(map(type, members))
     if is_namedtuple(cls) and member_types == {type(_KeyAndItem.first)}:
         return RowReader(
-            lambda rows: map(tuple.__iter__, rows), lambda row: dict(zip(cls._fields, tuple.__iter__(row), strict=True))
+            lambda rows: (_flatten(map(tuple.__iter__, rows)),),
+            lambda row: dict(zip(cls._fields, tuple.__iter__(row), strict=True)),
         )
     if hasattr(cls, "__getattr__") or cls.__getattribute__ is not object.__getattribute__:
         return None
     if LEAVES(map(type, members)) and cls.__dictoffset__:
-        return RowReader(lambda rows: map(dict.values, map(_held, rows)), _held)
+        return RowReader(lambda rows: (_dict_values(*map(_held, rows)),), _held)
     if member_types == {MemberDescriptorType}:
         getters = list(map(operator.attrgetter, names))
         return RowReader(

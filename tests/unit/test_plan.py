@@ -120,6 +120,38 @@ def test_what_is_beside_the_fields_is_seen() -> None:
     assert not make_plan(Data, SILENT).are_plain([data])
 
 
+def _store_in_attribute(row: Any) -> None:
+    row.device = Data()
+
+
+def _store_in_dict(row: Any) -> None:
+    vars(row)["device"] = Data()
+
+
+def _store_under_number(row: Any) -> None:
+    vars(row)[7] = Data()
+
+
+def _store_after_deletion(row: Any) -> None:
+    del vars(row)["key"]
+    vars(row)["key"] = Data()
+
+
+def _store_in_new_dict(row: Any) -> None:
+    object.__setattr__(row, "__dict__", {"key": 1, "device": Data()})
+
+
+@pytest.mark.parametrize(
+    "store", [_store_in_attribute, _store_in_dict, _store_under_number, _store_after_deletion, _store_in_new_dict]
+)
+@pytest.mark.parametrize("cls", [Model, Data, Validated])
+def test_an_object_stored_later_is_seen(cls: type[Any], store: Callable[[Any], None]) -> None:
+    rows = [cls(), cls(), cls()]
+    assert make_plan(cls, SILENT).are_plain(rows)
+    store(rows[1])
+    assert not make_plan(cls, SILENT).are_plain(rows)
+
+
 def test_a_slot_that_was_never_set_is_not_seen_at_once() -> None:
     empty = object.__new__(Slots)
     assert not make_plan(Slots, SILENT).are_plain([empty])
