@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, Self
@@ -344,17 +345,15 @@ class _RowFiltering(_Filtering):
     def _refuse(self, decision: Decision, field: str | None) -> None:
         self._handle.engine.refuse(decision, self._handle, self._access, field)
 
-    def _find_denials_by_subject(
-        self, subjects: list[str], questions: list[tuple[Label, bool]]
-    ) -> list[Decision | None] | None:
-        """Find for each subject the first denial that refuses its row. Subjects with the same preferences share it.
+    def _find_denials_by_subject(self, subjects: list[str], questions: list[tuple[Label, bool]]) -> dict[int, Decision]:
+        """Find the denials that refuse the rows of these subjects. Subjects with the same preferences share them.
 
         Args:
             subjects: The subjects of the rows.
             questions: The labels in a row, each with True if it has not been decided before.
 
         Returns:
-            For each subject its denial or None. None if no row is refused.
+            Position of a subject → the first denial that refuses its row.
         """
         preferences = self._handle.engine.get_preferences_of_each(subjects)
         preference_ids = list(map(id, preferences))
@@ -363,7 +362,10 @@ class _RowFiltering(_Filtering):
             denial = self._find_first_denial(Context(subject_preferences), questions)
             if denial is not None:
                 denials[preference_id] = denial
-        return list(map(denials.get, preference_ids)) if denials else None
+        if not denials:
+            return {}
+        positions = itertools.compress(range(len(subjects)), map(denials.__contains__, preference_ids))
+        return {position: denials[preference_ids[position]] for position in positions}
 
     def _find_first_denial(self, context: Context, questions: list[tuple[Label, bool]]) -> Decision | None:
         """Return the first denial in this context that refuses a row, or None."""

@@ -29,7 +29,8 @@ from purposeguard.values.withheld import get_pinned_values
 from purposeguard.values.withholding import Stream, class_with_pinned
 from purposeguard.values.withholding_class import extra_state, fill
 
-Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None] | None"]
+Denials = Callable[[list[str], list[tuple[Label, bool]]], Mapping[int, Decision]]
+"""A function that returns the denied ones of these subjects: position in the list → first denial of these labels."""
 
 
 class RowFilter(ValueWalk):
@@ -47,8 +48,7 @@ class RowFilter(ValueWalk):
         stream: Wraps an iterator of this shape, at this path, in a row with these contexts. The wrapper looks at each
             row when it comes.
         named_only: Whether only `named` is asked for, since the fields are withheld by other means.
-        denials: Decides for many subjects at once: returns the first denial of each, or None if nothing is denied. None
-            if each decision must be reported.
+        denials: Decides for many subjects at once. None if each decision must be reported.
         ask_ahead: Is called with the subjects of many rows before the rows are looked at.
         observing: Whether denials are only recorded, so that nothing is left behind.
     """
@@ -220,12 +220,13 @@ class RowFilter(ValueWalk):
             return None
         labels = self._labels_to_check(plan.unchecked_label, plan.labels_outside_rows)
         denials = self._denials(subjects, [(label, label is plan.unchecked_label) for label in labels])
-        if denials is None:
+        if not denials:
             return items
-        return [
-            row if denial is None or not self._drops_for(denial, path) else LEFT_OUT
-            for row, denial in zip(items, denials, strict=True)
-        ]
+        remaining = list(items)
+        for position, denial in denials.items():
+            if self._drops_for(denial, path):
+                remaining[position] = LEFT_OUT
+        return remaining
 
     def before_change(self) -> None:
         """Refuse to change data that contains a cycle, which would lead back to the unchanged data."""
