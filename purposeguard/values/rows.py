@@ -117,15 +117,9 @@ def read_subjects(rows: Collection[Any], plan: ValuePlan) -> list[str] | None:
     [(mark, names)] = marked
     try:
         ids = list(map(operator.itemgetter(names[0]), map(plan.reader.held, rows)))
-        if not _IDS.issuperset(map(type, ids)):
-            return None
         return subject_keys(ids if mark.realm is None else [qualify_subject(mark, subject_id) for subject_id in ids])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):  # A field may name several subjects, or none.
         return None
-
-
-_IDS: Final = frozenset({int, str, uuid.UUID})
-"""The types of ids that name one subject."""
 
 
 def qualify_subject(mark: SubjectMark, subject_id: Any) -> Any:
