@@ -211,15 +211,13 @@ class Block(Generic[P]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        entered, frame = self._entered, sys._getframe(1)
-        if len(entered) == 1:
+        entered = self._entered
+        if len(entered) == 1:  # `_find_entry` returns the only entry, wherever the block is left.
             entry = entered[0]
-            entering_frame, use = entry
-            if entering_frame is frame:
-                entered.remove(entry)  # Not `pop`, because another thread may have entered meanwhile.
-                end_use(use)
-                return
-        self._leave(frame)
+            entered.remove(entry)  # Not `pop`, because another thread may have entered meanwhile.
+            end_use(entry[1])
+        else:
+            self._leave(sys._getframe(1))
 
     async def __aenter__(self) -> Use[P]:
         frame = sys._getframe(1)

@@ -681,7 +681,9 @@ NO_USE: Final = _NoUse()
 def end_use(use: Use[Any]) -> None:
     """End a use at the end of its block, and make the previous one ambient again."""
     engine = use.handle.engine
-    invalidate(use)
+    use._entered_by = NOBODY  # As `invalidate` does, without a call.
+    use._allowed_labels = NOTHING
+    use._counted = NO_COUNTS
     if type(use._identify_runner) is FrameCheck:
         use._identify_runner.frame = None
     before: Any = use._before
