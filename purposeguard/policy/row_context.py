@@ -62,7 +62,7 @@ def subject_keys(given: Collection[object]) -> list[str]:
     if set(map(type, given)) == {int}:
         numbers = cast("Collection[int]", given)
         if min(numbers) > -_SHORT and max(numbers) < _SHORT:
-            return list(map(str, numbers))
+            return list(map(repr, numbers))  # As `str`, which takes longer.
     return list(map(subject_key, given))
 
 
