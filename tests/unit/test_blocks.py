@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -240,6 +241,18 @@ def test_a_block_that_is_left_more_often_than_entered_says_so() -> None:
         pass
     with pytest.raises(RuntimeError, match="more often than it was entered"):
         block.__exit__(None, None, None)
+
+
+def test_a_block_in_several_exit_stacks_is_left_innermost_first() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+    with contextlib.ExitStack() as outer:
+        use = outer.enter_context(block)
+        with contextlib.ExitStack() as inner:
+            inner_use = inner.enter_context(block)
+        assert use.active
+        assert not inner_use.active
+        assert guard.use(tm.RenewalGuidance) is use
+    assert not use.active
 
 
 @pytest.mark.usefixtures("remembers")
