@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from purposeguard.errors import StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.integrations.stated_purposes import find_activity, find_block
-from purposeguard.integrations.threads import hopping, off_loop, settled
+from purposeguard.integrations.threads import hopping, off_loop, records_off_loop, settled
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.entry_point import METHODS, EntryPoint, name_method
@@ -288,7 +288,8 @@ async def answer_after_recording(
     Raises:
         StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
-    if scope["type"] == "lifespan":  # Whatever begins in a lifespan goes on beside all requests.
+    lifespan = scope["type"] == "lifespan"  # Whatever begins in a lifespan goes on beside all requests.
+    if lifespan or (refuse is None and not records_off_loop(engine)):
         await app(scope, receive, send)
         return
     has_begun = False

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar, Token
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from purposeguard.errors import PurposeMissing, StoreUnavailable
@@ -27,9 +27,25 @@ R = TypeVar("R")
 _HOP: Final[ContextVar[Use[Any] | None]] = ContextVar("purposeguard_hop", default=None)
 
 
-@contextlib.contextmanager
-def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
-    """Let functions wrapped by `hops` carry a purpose to threads and tasks that copy this context, inside the block.
+class _HopBlock:
+    """A block in which functions wrapped by `hops` carry this use, or none."""
+
+    __slots__ = ("_token", "_use")
+
+    def __init__(self, use: Use[Any] | None) -> None:
+        self._use = use
+        self._token: Token[Use[Any] | None] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _HOP.set(self._use)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _HOP.reset(self._token)
+
+
+def hopping(under_way: Guard | Use[Any]) -> contextlib.AbstractContextManager[None]:
+    """Return a block in which functions wrapped by `hops` carry a purpose to threads and tasks that copy this context.
 
     The purpose is the one under way, if `under_way` is a guard, or that of a use that is active here.
 
@@ -39,24 +55,15 @@ def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
     use: Use[Any] = under_way.current if isinstance(under_way, Guard) else under_way
     if not use.handle.can_be_carried:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
-    token = _HOP.set(use)
-    try:
-        yield
-    finally:
-        _HOP.reset(token)
+    return _HopBlock(use)
 
 
-@contextlib.contextmanager
-def nothing_hops() -> Generator[None]:
-    """Carry no purpose inside the block, unless `hopping` is entered in it.
+def nothing_hops() -> contextlib.AbstractContextManager[None]:
+    """Return a block in which no purpose is carried, unless `hopping` is entered in it.
 
     This is for a request that begins in a context that was copied from another one.
     """
-    token = _HOP.set(None)
-    try:
-        yield
-    finally:
-        _HOP.reset(token)
+    return _HopBlock(None)
 
 
 def hops(fn: Callable[P, R]) -> Callable[P, R]:
@@ -106,9 +113,9 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
     Raises:
         StoreUnavailable: The answer is not known now.
     """
-    oversight = cast("object", engine.oversight)
-    if isinstance(oversight, PrefetchingOversight):
-        await oversight.ready(subjects)
+    oversight = engine.oversight
+    if hasattr(oversight, "ready"):  # `isinstance` says the same, and takes microseconds for a protocol.
+        await cast("PrefetchingOversight", oversight).ready(subjects)
 
 
 async def settled(engine: Engine) -> None:
@@ -125,10 +132,17 @@ def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[
     Raises:
         StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
-    ledger = cast("object", engine.ledger)
-    if ledger is None or not isinstance(ledger, OffLoopLedger):  # It takes long to compare None with a protocol.
-        return contextlib.nullcontext(_record_nothing)
-    return ledger.off_loop()
+    ledger = engine.ledger
+    return (
+        cast("OffLoopLedger", ledger).off_loop()
+        if records_off_loop(engine)
+        else contextlib.nullcontext(_record_nothing)
+    )
+
+
+def records_off_loop(engine: Engine) -> bool:
+    """Return True if denials are recorded in a ledger that can do so without blocking the event loop."""
+    return hasattr(engine.ledger, "off_loop")  # As in `ask_ahead`.
 
 
 async def _record_nothing() -> None:
