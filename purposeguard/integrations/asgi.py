@@ -49,6 +49,7 @@ _MOUNT: Final = "purposeguard.mount"
 
 WEBSOCKET: Final = "WEBSOCKET"
 """Takes the place of the method in the name of a websocket route."""
+_KNOWN_METHODS: Final = METHODS | {"HEAD", WEBSOCKET}
 _ANY: Final = "any method of"
 _ANYTHING: Final = "/{path:path}"
 """The end of the path of a mount without routes of its own."""
@@ -108,39 +109,43 @@ class PurposeRoutes:
         self._guard = guard
         self._list_stated = list_stated
         self._runs = {name: _make_run(name, block) for name, block in routes.items()}
-        self._runs_at: dict[str, Mapping[str, Run | None]] = {}
-        """The function that runs each route, by the template of the path at which the application is mounted."""
-        self._hooked: dict[tuple[int, str, bool], tuple[Any, Any]] = {}
-        """Each route that was hooked, and the only route that a request for it can be for, if there is only one."""
+        self._places: dict[tuple[str, str], _RoutePlace] = {}
+        """The places of requests, by the mount of the application and the path below it."""
+        self._hooked: dict[tuple[int, str], _HookedRoute] = {}
         route_names = set(self._hook_all(_list_routes(self._of), ""))
         for name in routes:
             _require_known_route(name, route_names)
-        self._find_runs(mount)
+        self.find_place(mount)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the lifespan of the application."""
         with enter_entry_point(scope):
-            mount = get_mount(scope)
-            if self._find_runs(mount) or scope.get(_PLACE) is None:
-                scope[_PLACE] = _RoutePlace(self, "", mount)
+            place = self.find_place(get_mount(scope))
+            if place.runs or scope.get(_PLACE) is None:
+                scope[_PLACE] = place
             # Otherwise the purposes of the application around it hold.
             await self._app(scope, receive, send)
 
-    def _find_runs(self, mount: str) -> Mapping[str, Run | None]:
-        """Return the functions that run the routes if the application is mounted at this path.
+    def find_place(self, mount: str, prefix: str = "") -> _RoutePlace:
+        """Return the place of a request below a path of the application.
 
         Raises:
             ValueError: Code and file state different purposes for a route.
         """
-        runs = self._runs_at.get(mount)
-        if runs is None:
-            added = {} if self._guard is None else self._find_stated_routes(self._guard, mount)
-            runs = self._runs | {name: _make_run(name, block) for name, block in added.items()}
-            self._runs_at[mount] = runs
-        return runs
+        place = self._places.get((mount, prefix))
+        if place is None:
+            runs = self.find_place(mount).runs if prefix else self._find_runs(mount)
+            place = _RoutePlace(self, runs, mount, prefix)
+            self._places[mount, prefix] = place
+        return place
+
+    def _find_runs(self, mount: str) -> Mapping[str, Run | None]:
+        """Return the functions that run the routes of the application mounted at this path. Raise as `find_place`."""
+        added = {} if self._guard is None else self._find_stated_routes(self._guard, mount)
+        return self._runs | {name: _make_run(name, block) for name, block in added.items()}
 
     def _find_stated_routes(self, guard: Guard, mount: str) -> dict[str, Block[Any]]:
-        """Return a block for each route for which `purposes.toml` alone states a purpose. Raise as `_find_runs`."""
+        """Return a block for each route for which `purposes.toml` alone states a purpose. Raise as `find_place`."""
         added: dict[str, Block[Any]] = {}
         if guard.purposes is None:
             return added
@@ -166,27 +171,83 @@ class PurposeRoutes:
                 original = get_declared_route(route_or_context)
                 path = prefix + _route_path(route_or_context)
                 if original is not route and _is_api_route(original):
-                    self._hook(original, prefix)
+                    _hook_handle(original)
                 nested = _list_nested_routes(route_or_context)
                 yield from self._hook_all(nested, path) if nested else _iter_route_names(route_or_context, path)
-            self._hook(route, prefix, contexts)
+            self._hooked[id(route), prefix] = _HookedRoute(route, contexts)
+            _hook_handle(route)
 
-    def _hook(self, route: Any, prefix: str, contexts: tuple[Any, ...] | None = None) -> None:
-        # Keep the route alive, so that no other object gets its id.
-        self._hooked[id(route), prefix, contexts is None] = (route, _find_only_route(route, contexts or ()))
-        if not isinstance(vars(route).get("handle"), _RouteHandle):
-            route.handle = _RouteHandle(route)
+    def find_hooked_route(self, route: Any, prefix: str) -> _HookedRoute | None:
+        """Return a route below a path of the application. None if it was added after the routes were inspected."""
+        return self._hooked.get((id(route), prefix))
 
-    async def _handle(
-        self, handle: _RouteHandle, place: _RoutePlace, scope: Scope, receive: Receive, send: Send
+
+class _HookedRoute(NamedTuple):
+    """A route whose requests are run for a purpose."""
+
+    route: Any
+    """The route. It is kept alive, so that no other object gets its id."""
+    contexts: tuple[Any, ...]
+    """The routes of the router that FastAPI included here. Otherwise the route itself."""
+
+    @property
+    def is_included_router(self) -> bool:
+        """True if FastAPI included a router here."""
+        return len(self.contexts) != 1 or get_declared_route(self.contexts[0]) is not self.route
+
+    @property
+    def hands_over_to_api_routes(self) -> bool:
+        """True if FastAPI hands each request of HTTP to a route itself. It rebuilds included routes of other kinds."""
+        for context in self.contexts:
+            original = get_declared_route(context)
+            if not _is_api_route(original) and (hasattr(original, "methods") or hasattr(original, "routes")):
+                return False
+        return True
+
+
+class _Choice(NamedTuple):
+    """The purpose of the requests that a router hands to a route, or the place where another router goes on."""
+
+    run: Run | None = None
+    name: str | None = None
+    """The name of the entry point."""
+    mount: str | None = None
+    """The template of the path at which applications below the route are mounted."""
+    below: _RoutePlace | None = None
+    matches: Callable[[Scope], Any] | None = None
+    """A function that checks that FastAPI has chosen the route at the path that is known here."""
+
+
+class _RoutePlace:
+    """The position of a request: whose purposes hold, below which mounts it is, and in which included router."""
+
+    __slots__ = ("_choices", "_included", "_mount", "_prefix", "_purposes", "runs")
+
+    def __init__(
+        self,
+        purposes: PurposeRoutes,
+        runs: Mapping[str, Run | None],
+        mount: str,
+        prefix: str,
+        included: tuple[Any, ...] | None = None,
     ) -> None:
-        run: Run | None = None
-        hooked = self._hooked.get((id(handle.route), place.prefix, place.included is not None))
-        if hooked is not None:
-            run = self._enter(handle.route, place, hooked[1], scope)
-        await (handle.inner(scope, receive, send) if run is None else run(handle.inner, scope, receive, send))
+        """Note a position.
 
-    def _enter(self, route: Any, place: _RoutePlace, only: Any, scope: Scope) -> Run | None:
+        Args:
+            purposes: The wrapper whose purposes hold.
+            runs: The functions that run the routes.
+            mount: The template of the path at which the application of `purposes` is mounted itself.
+            prefix: The template of the path below it.
+            included: The routes of the router that FastAPI included and that has the request now.
+        """
+        self.runs = runs
+        self._purposes = purposes
+        self._mount = mount
+        self._prefix = prefix
+        self._included = included
+        self._choices: dict[tuple[int, str], _Choice] = {}
+
+    def enter(self, route: Any, scope: Scope) -> Run | None:
         """Return the function that runs a route for its purpose.
 
         If other routes come below this one, note in the scope where the request is now.
@@ -194,36 +255,57 @@ class PurposeRoutes:
         Returns:
             None if the route has no purpose, or if a route below it is to be asked.
         """
-        chosen = place.included or only or _match_included_route(route, scope)
-        original = get_declared_route(chosen)
-        if chosen is None or (place.included and original is not route):
-            return None
-        path = place.prefix + _route_path(chosen)
-        scope[_MOUNT] = place.mount + path.removesuffix(_ANYTHING)
-        if _list_nested_routes(chosen):
-            scope[_PLACE] = place._replace(prefix=path)
-            return None
-        if original is not route and _is_api_route(original):
-            scope[_PLACE] = place._replace(included=chosen)
-            return None
         method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
-        methods = getattr(chosen, "methods", None) or ()
-        name = name_method(method, methods)
-        entry_point: EntryPoint = scope[_ENTRY_POINT]
-        entry_point.choose_route(name, place.mount + path)
+        choice = self._choices.get((id(route), method)) or self._choose(route, method, scope)
+        if choice is None or (choice.matches is not None and not _is_full(choice.matches(scope))):
+            return None
+        if choice.mount is not None:
+            scope[_MOUNT] = choice.mount
+        if choice.below is not None:
+            scope[_PLACE] = choice.below
+        if choice.name is not None:
+            entry_point: EntryPoint = scope[_ENTRY_POINT]
+            entry_point.name = choice.name
+        return choice.run
+
+    def _choose(self, route: Any, method: str, scope: Scope) -> _Choice | None:
+        """Return the choice for a route, and remember it if all requests with this method get the same."""
+        if self._included is None:
+            hooked = self._purposes.find_hooked_route(route, self._prefix)
+            if hooked is None:
+                return None
+            if not hooked.is_included_router:
+                choice = self._make_choice(hooked.contexts[0], method)
+            elif method != WEBSOCKET and hooked.hands_over_to_api_routes:
+                choice = _Choice(below=self._make_included_place(hooked.contexts))
+            else:
+                context = _find_match(_effective_routes(route), scope)
+                if context is not None and _is_api_route(get_declared_route(context)):
+                    return _Choice(below=self._make_included_place((context,)))
+                return None if context is None else self._make_choice(context, method)
+        else:
+            contexts = [context for context in self._included if get_declared_route(context) is route]
+            if len(contexts) != 1:  # The router includes another one several times.
+                context = _find_match(contexts, scope)
+                return None if context is None else self._make_choice(context, method)
+            choice = self._make_choice(contexts[0], method)._replace(matches=contexts[0].matches)
+        if method in _KNOWN_METHODS and getattr(get_declared_route(route), "routes", None) is None:
+            self._choices[id(route), method] = choice
+        return choice
+
+    def _make_choice(self, chosen: Any, method: str) -> _Choice:
+        """Return the choice for a route, which is given as FastAPI describes it."""
+        path = self._prefix + _route_path(chosen)
+        mount = self._mount + path.removesuffix(_ANYTHING)
+        if _list_nested_routes(chosen):
+            return _Choice(mount=mount, below=self._purposes.find_place(self._mount, path))
+        name = name_method(method, getattr(chosen, "methods", None) or ())
         stated = f"{method} {path}"
-        runs = self._find_runs(place.mount)
-        return runs[stated] if stated in runs else runs.get(f"{name} {path}")
+        run = self.runs[stated] if stated in self.runs else self.runs.get(f"{name} {path}")
+        return _Choice(run, EntryPoint.route(name, self._mount + path).name, mount)
 
-
-class _RoutePlace(NamedTuple):
-    """The position of a request: whose purposes hold, below which mounts it is, and which included route comes next."""
-
-    purposes: PurposeRoutes
-    prefix: str
-    mount: str = ""
-    """The template of the path at which the application of `purposes` is mounted itself."""
-    included: Any = None
+    def _make_included_place(self, contexts: tuple[Any, ...]) -> _RoutePlace:
+        return _RoutePlace(self._purposes, self.runs, self._mount, self._prefix, contexts)
 
 
 class _RouteHandle:
@@ -239,9 +321,15 @@ class _RouteHandle:
             return await self.inner(scope, receive, send)
         scope[_PLACE] = None  # Nothing that the route itself calls is a route of the application.
         try:
-            await place.purposes._handle(self, place, scope, receive, send)
+            run = place.enter(self.route, scope)
+            await (self.inner(scope, receive, send) if run is None else run(self.inner, scope, receive, send))
         finally:
             scope[_PLACE] = place
+
+
+def _hook_handle(route: Any) -> None:
+    if not isinstance(vars(route).get("handle"), _RouteHandle):
+        route.handle = _RouteHandle(route)
 
 
 def _make_run(name: str, block: Block[Any] | None) -> Run | None:
@@ -396,17 +484,17 @@ def _effective_routes(route: Any) -> Iterable[Any]:
     return (route,) if flat is None else tuple(flat([route]))
 
 
-def _find_only_route(route: Any, contexts: tuple[Any, ...]) -> Any:
-    """Return a route that includes no others, as FastAPI gives it. Return None for an included router."""
-    return contexts[0] if len(contexts) == 1 and get_declared_route(contexts[0]) is route else None
-
-
-def _match_included_route(route: Any, scope: Scope) -> Any:
-    """Return the route of a router that FastAPI included that matches the request, or None."""
-    for context in _effective_routes(route):
-        if context.matches(scope)[0].name == "FULL":
+def _find_match(contexts: Iterable[Any], scope: Scope) -> Any:
+    """Return the first of the routes that FastAPI included that matches the request, or None."""
+    for context in contexts:
+        if _is_full(context.matches(scope)):
             return context
     return None
+
+
+def _is_full(match: tuple[Any, Any]) -> bool:
+    """Return True if a route matches the path and the method of a request."""
+    return bool(match[0].name == "FULL")
 
 
 def get_declared_route(context: Any) -> Any:
