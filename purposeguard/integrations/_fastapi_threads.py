@@ -10,7 +10,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
+
+from pydantic_core import PydanticSerializationError
 
 from purposeguard.extras import Needs
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, iter_routes
@@ -30,6 +32,8 @@ with Needs(__name__, "fastapi"):
 
 Wrap = Callable[[Any], Any]
 
+_FIELD_HOP: Final = Hop()
+
 
 def hop_route(route: Any) -> None:
     """Wrap everything that a route runs so that it has the purpose of the request. A second call changes nothing."""
@@ -39,7 +43,7 @@ def hop_route(route: Any) -> None:
     for name in ("response_field", "stream_item_field"):
         field = getattr(route, name, None)
         if field is not None and "validate" not in vars(field):
-            _wrap_serialization(field, hops)
+            _wrap_serialization(field)
 
 
 def _replace_calls(dependant: Dependant, wrap: Wrap) -> None:
@@ -49,32 +53,51 @@ def _replace_calls(dependant: Dependant, wrap: Wrap) -> None:
         _replace_calls(inner, wrap)
 
 
-def _wrap_serialization(field: Any, wrap: Wrap) -> None:
-    """Wrap a response field so that a refused dump raises the refusal itself, not an error that quotes the value."""
+def _wrap_serialization(field: Any, wrap: Wrap = lambda fn: fn) -> None:
+    """Wrap a response field so that it has the purpose of the request, and raises refusals.
 
-    def refusing(write: Any) -> Any:
-        def serialize(value: Any, **options: Any) -> Any:
-            with raise_dump_refusal(value):
-                return dump_without_withheld(value, write, options)
-
-        return serialize
-
-    vars(field)["validate"] = wrap(_refusing_validation(field.validate))
+    Otherwise errors that quote the value are raised instead of a refusal.
+    """
+    vars(field)["validate"] = wrap(_wrap_validation(field.validate))
     for name in ("serialize", "serialize_json"):
-        vars(field)[name] = wrap(refusing(getattr(field, name)))
+        vars(field)[name] = wrap(_wrap_dump(getattr(field, name)))
 
 
-def _refusing_validation(validate: Any) -> Any:
-    """Wrap a validator so that a refusal while it reads a value is raised, not an error that quotes the value."""
+def _wrap_dump(dump: Any) -> Any:
+    def serialize(value: Any, **options: Any) -> Any:
+        dump_refusals: list[DumpRefusal] = []
+        failures: list[PydanticSerializationError] = []
+        result: Any = None
+        carried = _FIELD_HOP.enter()
+        token = refusals.set(dump_refusals)
+        try:
+            result = dump_without_withheld(value, dump, options)
+        except PydanticSerializationError as error:
+            failures.append(error)
+        finally:
+            refusals.reset(token)
+            _FIELD_HOP.leave(carried)
+        if dump_refusals or failures:
+            with raise_dump_refusal(value):  # It is entered only now, because most dumps are not refused.
+                cast("list[DumpRefusal]", refusals.get()).extend(dump_refusals)
+                if failures:
+                    raise failures[0]
+        return result
 
+    return serialize
+
+
+def _wrap_validation(validate: Any) -> Any:
     @functools.wraps(validate)
     def validate_or_refuse(*args: Any, **kwargs: Any) -> Any:
         dump_refusals: list[DumpRefusal] = []
+        carried = _FIELD_HOP.enter()
         token = refusals.set(dump_refusals)
         try:
             value, errors = validate(*args, **kwargs)
         finally:
             refusals.reset(token)
+            _FIELD_HOP.leave(carried)
         if errors and dump_refusals:
             raise dump_refusals[0].error.with_traceback(None)
         return value, errors
