@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Collection, Generator
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, Self
@@ -58,7 +59,9 @@ class EntryPoint:
 
         It is also that of a request for which there is no route.
         """
-        return cls.route(name_method(method), _NO_ROUTE)
+        entry_point = object.__new__(cls)
+        entry_point.name = _name_request(method)
+        return entry_point
 
     def choose_route(self, method: str, template: str) -> None:
         """Name the entry point after the route that was chosen for its request.
@@ -136,6 +139,11 @@ def suspend_entry_point() -> Generator[None]:
         yield
     finally:
         _ENTERED.reset(token)
+
+
+@functools.lru_cache(maxsize=32)
+def _name_request(method: str) -> str:
+    return EntryPoint.route(name_method(method), _NO_ROUTE).name
 
 
 def name_method(method: str, declared: Collection[str] = ()) -> str:
