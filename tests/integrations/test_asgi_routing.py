@@ -329,6 +329,19 @@ def test_what_is_mounted_or_added_later_has_no_purpose() -> None:
     ]
 
 
+def test_a_router_that_is_included_again_later_has_no_purpose_there() -> None:
+    inner, outer = APIRouter(), APIRouter()
+    inner.add_api_route("/x", endpoint_of_fastapi("inner"))
+    outer.include_router(inner, prefix="/a")
+    app = FastAPI(openapi_url=None)
+    app.include_router(outer)
+    guarded = PurposeRoutes(app, purposes("GET /a/x"))
+    outer.include_router(inner, prefix="/b")
+    for _ in range(2):  # The second request finds what was noted for the route at the first.
+        assert [send(guarded, path) for path in ("/a/x", "/b/x")] == [[("inner", "GET /a/x")], [("inner", None)]]
+    assert send(guarded, "/a/x", "POST") == []
+
+
 def endpoint_of_fastapi(name: str) -> Callable[[], Awaitable[None]]:
     async def respond() -> None:
         ran.append((name, under_way()))
