@@ -24,11 +24,12 @@ from typing import Any, Final, NamedTuple
 from purposeguard.errors import StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.integrations.stated_purposes import find_activity, find_block
-from purposeguard.integrations.threads import hopping, off_loop, records_off_loop, settled
+from purposeguard.integrations.threads import has_store, hopping, off_loop, settled
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.entry_point import METHODS, EntryPoint, name_method
 from purposeguard.runtime.site import Site
+from purposeguard.runtime.use import Use, end_use
 
 __all__ = ["WEBSOCKET", "PurposeRoutes"]
 
@@ -120,11 +121,15 @@ class PurposeRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the lifespan of the application."""
         with enter_entry_point(scope):
-            place = self.find_place(get_mount(scope))
-            if place.runs or scope.get(_PLACE) is None:
-                scope[_PLACE] = place
-            # Otherwise the purposes of the application around it hold.
+            self.note_place(scope)
             await self._app(scope, receive, send)
+
+    def note_place(self, scope: Scope) -> None:
+        """Note in the scope of a request whose purposes hold in the application."""
+        place = self.find_place(get_mount(scope))
+        if place.runs or scope.get(_PLACE) is None:
+            scope[_PLACE] = place
+        # Otherwise the purposes of the application around it hold.
 
     def find_place(self, mount: str, prefix: str = "") -> _RoutePlace:
         """Return the place of a request below a path of the application.
@@ -349,15 +354,19 @@ def make_purpose_run(block: Block[Any], site: Site) -> Run:
     `hops` carries the purpose into threads and tasks of the request. If the store of governance does not answer, the
     event loop does not wait for it.
     """
-    engine = block.stated.engine
+    handle = block.stated.get_handle_at(site)
+    engine = handle.engine
 
-    async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
-        await settled(engine)
-        with hopping(engine.ambient()):
-            await answer_after_recording(engine, inner, scope, receive, send)
+    async def run_for_purpose(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        use: Use[Any] = Use(handle, sys._getframe())
+        try:
+            await settled(engine)
+            with hopping(use):
+                await answer_after_recording(engine, app, scope, receive, send)
+        finally:
+            end_use(use)
 
-    run: Run = block.wrap_function(handle, site)
-    return run
+    return run_for_purpose
 
 
 async def answer_after_recording(
@@ -376,8 +385,8 @@ async def answer_after_recording(
     Raises:
         StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
-    lifespan = scope["type"] == "lifespan"  # Whatever begins in a lifespan goes on beside all requests.
-    if lifespan or (refuse is None and not records_off_loop(engine)):
+    # Whatever begins in a lifespan goes on beside all requests.
+    if scope["type"] == "lifespan" or not has_store(engine):
         await app(scope, receive, send)
         return
     has_begun = False

@@ -151,7 +151,8 @@ class _InstalledMiddleware:
     def __init__(
         self, app: App, *, installed: FastAPI, guard: Guard, details: bool, routes: Mapping[str, Block[Any] | None]
     ) -> None:
-        self._app = self._entry = app
+        self._app = app
+        self._purposes: PurposeRoutes | None = None
         self._installed = installed
         self._guard = guard
         self._details = details
@@ -175,14 +176,16 @@ class _InstalledMiddleware:
             response = await answer_error(self._details, HTTPConnection(scope), error)
             await cast("JSONResponse", response)(scope, receive, send)
 
+        if self._purposes is not None:
+            self._purposes.note_place(scope)
         with nothing_hops():  # The context may be a copy of that of another request.
-            await answer_after_recording(self._guard.engine, self._entry, scope, receive, send, refuse=refuse)
+            await answer_after_recording(self._guard.engine, self._app, scope, receive, send, refuse=refuse)
 
     async def _prepare(self, mount: str) -> None:
         if self._inspected_routes < 0:
             await verify_hooks(PurposeRoute)
         # Later calls replace the first PurposeRoutes, and do not wrap it.
-        entry = PurposeRoutes(
+        purposes = PurposeRoutes(
             self._app,
             self._routes,
             of=self._installed,
@@ -191,7 +194,7 @@ class _InstalledMiddleware:
             list_stated=list_declared_blocks,
         )
         self.prepare_routes()
-        self._entry = entry
+        self._purposes = purposes
 
     def prepare_routes(self) -> None:
         """Check the declarations of all routes, and wrap the code that they run so that it has the purpose.

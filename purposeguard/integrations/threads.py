@@ -63,7 +63,7 @@ def nothing_hops() -> contextlib.AbstractContextManager[None]:
 
     This is for a request that begins in a context that was copied from another one.
     """
-    return _HopBlock(None)
+    return contextlib.nullcontext() if _HOP.get() is None else _HopBlock(None)  # Setting a variable takes longer.
 
 
 def hops(fn: Callable[P, R]) -> Callable[P, R]:
@@ -91,7 +91,7 @@ class Hop:
     def enter(self) -> CarriedUse | None:
         """Enter a use that carries that of the request. Return None if there is none, or if that use holds here."""
         use = _HOP.get()
-        if use is None or not use.active or is_owner_running(use):
+        if use is None or is_owner_running(use) or not use.active:
             return None
         return CarriedUse(use.handle, use, awaiting_frame(sys._getframe(1)))
 
@@ -120,8 +120,9 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
 
 async def settled(engine: Engine) -> None:
     """Find out whether the store of governance answers. If it does not, uses that need it are refused at once."""
-    with contextlib.suppress(StoreUnavailable):
-        await ask_ahead(engine)
+    if engine.oversight is not None:
+        with contextlib.suppress(StoreUnavailable):
+            await ask_ahead(engine)
 
 
 def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
@@ -133,16 +134,14 @@ def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[
         StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
     ledger = engine.ledger
-    return (
-        cast("OffLoopLedger", ledger).off_loop()
-        if records_off_loop(engine)
-        else contextlib.nullcontext(_record_nothing)
-    )
+    if hasattr(ledger, "off_loop"):  # As in `ask_ahead`.
+        return cast("OffLoopLedger", ledger).off_loop()
+    return contextlib.nullcontext(_record_nothing)
 
 
-def records_off_loop(engine: Engine) -> bool:
-    """Return True if denials are recorded in a ledger that can do so without blocking the event loop."""
-    return hasattr(engine.ledger, "off_loop")  # As in `ask_ahead`.
+def has_store(engine: Engine) -> bool:
+    """Return True if a guard has a ledger or governance, whose store may not answer."""
+    return engine.ledger is not None or engine.oversight is not None
 
 
 async def _record_nothing() -> None:
