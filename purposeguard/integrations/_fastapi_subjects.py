@@ -113,13 +113,14 @@ def refuse_if_stopped(block: Block[Any], whose: RowContext) -> None:
     use = require_current_use(engine, "a request was to be answered")
     if use is None:  # The missing purpose was only observed.
         return
-    matrix = engine.snapshot.matrix
+    permissions = use.handle.get_permissions()
+    matrix = permissions.matrix
     stopped = None
     for source in matrix.notice.sources:
         if block.stated.purpose not in matrix.resolve_row(source):
             continue
-        decision = use.explain(source, subject=whose)
-        if decision:
+        decision = use.handle.decide_and_report(matrix.resolve_label(source), (whose,), permissions, used=False)
+        if decision is None:
             return
         if stopped is None and is_about_the_subject(decision):
             stopped = decision
