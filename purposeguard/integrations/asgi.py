@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from purposeguard.errors import StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.integrations.stated_purposes import find_activity, find_block
-from purposeguard.integrations.threads import has_store, hopping, off_loop, settled
+from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.entry_point import METHODS, EntryPoint, name_method
@@ -116,7 +116,7 @@ class PurposeRoutes:
         route_names = set(self._hook_all(_list_routes(self._of), ""))
         for name in routes:
             _require_known_route(name, route_names)
-        self.find_place(mount)
+        self._find_place(mount)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the lifespan of the application."""
@@ -126,12 +126,12 @@ class PurposeRoutes:
 
     def note_place(self, scope: Scope) -> None:
         """Note in the scope of a request whose purposes hold in the application."""
-        place = self.find_place(get_mount(scope))
+        place = self._find_place(get_mount(scope))
         if place.runs or scope.get(_PLACE) is None:
             scope[_PLACE] = place
         # Otherwise the purposes of the application around it hold.
 
-    def find_place(self, mount: str, prefix: str = "") -> _RoutePlace:
+    def _find_place(self, mount: str, prefix: str = "") -> _RoutePlace:
         """Return the place of a request below a path of the application.
 
         Raises:
@@ -139,18 +139,18 @@ class PurposeRoutes:
         """
         place = self._places.get((mount, prefix))
         if place is None:
-            runs = self.find_place(mount).runs if prefix else self._find_runs(mount)
+            runs = self._find_place(mount).runs if prefix else self._find_runs(mount)
             place = _RoutePlace(self, runs, mount, prefix)
             self._places[mount, prefix] = place
         return place
 
     def _find_runs(self, mount: str) -> Mapping[str, Run | None]:
-        """Return the functions that run the routes of the application mounted at this path. Raise as `find_place`."""
+        """Return the functions that run the routes of the application mounted at this path. Raise as `_find_place`."""
         added = {} if self._guard is None else self._find_stated_routes(self._guard, mount)
         return self._runs | {name: _make_run(name, block) for name, block in added.items()}
 
     def _find_stated_routes(self, guard: Guard, mount: str) -> dict[str, Block[Any]]:
-        """Return a block for each route for which `purposes.toml` alone states a purpose. Raise as `find_place`."""
+        """Return a block for each route for which `purposes.toml` alone states a purpose. Raise as `_find_place`."""
         added: dict[str, Block[Any]] = {}
         if guard.purposes is None:
             return added
@@ -182,7 +182,7 @@ class PurposeRoutes:
             self._hooked[id(route), prefix] = _HookedRoute(route, contexts)
             _hook_handle(route)
 
-    def find_hooked_route(self, route: Any, prefix: str) -> _HookedRoute | None:
+    def _find_hooked_route(self, route: Any, prefix: str) -> _HookedRoute | None:
         """Return a route below a path of the application. None if it was added after the routes were inspected."""
         return self._hooked.get((id(route), prefix))
 
@@ -276,7 +276,7 @@ class _RoutePlace:
     def _choose(self, route: Any, method: str, scope: Scope) -> _Choice | None:
         """Return the choice for a route, and remember it if all requests with this method get the same."""
         if self._included is None:
-            hooked = self._purposes.find_hooked_route(route, self._prefix)
+            hooked = self._purposes._find_hooked_route(route, self._prefix)
             if hooked is None:
                 return None
             if not hooked.is_included_router:
@@ -303,7 +303,7 @@ class _RoutePlace:
         path = self._prefix + _route_path(chosen)
         mount = self._mount + path.removesuffix(_ANYTHING)
         if _list_nested_routes(chosen):
-            return _Choice(mount=mount, below=self._purposes.find_place(self._mount, path))
+            return _Choice(mount=mount, below=self._purposes._find_place(self._mount, path))
         name = name_method(method, getattr(chosen, "methods", None) or ())
         stated = f"{method} {path}"
         run = self.runs[stated] if stated in self.runs else self.runs.get(f"{name} {path}")
@@ -386,7 +386,7 @@ async def answer_after_recording(
         StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
     # Whatever begins in a lifespan goes on beside all requests.
-    if scope["type"] == "lifespan" or not has_store(engine):
+    if scope["type"] == "lifespan" or not _has_store(engine):
         await app(scope, receive, send)
         return
     has_begun = False
@@ -404,6 +404,11 @@ async def answer_after_recording(
         if has_begun or refuse is None or scope["type"] != "http":
             raise
         await refuse(error)
+
+
+def _has_store(engine: Engine) -> bool:
+    """Return True if a guard has a ledger or governance, whose store may not answer."""
+    return engine.ledger is not None or engine.oversight is not None
 
 
 def enter_entry_point(scope: Scope) -> contextlib.AbstractContextManager[object]:

@@ -139,11 +139,6 @@ def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[
     return contextlib.nullcontext(_record_nothing)
 
 
-def has_store(engine: Engine) -> bool:
-    """Return True if a guard has a ledger or governance, whose store may not answer."""
-    return engine.ledger is not None or engine.oversight is not None
-
-
 async def _record_nothing() -> None:
     """Do nothing: there is no ledger, or it records at once."""
 
