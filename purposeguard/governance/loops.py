@@ -8,9 +8,9 @@ import copy
 import sys
 import time
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from importlib import import_module
 from typing import Any, Final
 
@@ -72,14 +72,28 @@ async def wait_for_future(future: Future[Any], seconds: float) -> bool:
     return bool(done.is_set())
 
 
-class _OffLoopBlock:
+class _OffLoopBlock(contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]):
     """The writes that threads do for a block in an event loop, until the block is over."""
 
     def __init__(self, patience: Callable[[], float]) -> None:
         self._patience = patience
         self._writes: list[Future[PurposeGuardError | None]] = []
         self._failure: PurposeGuardError | None = None
+        self._token: Token[_OffLoopBlock | None] | None = None
         self.over = False
+
+    async def __aenter__(self) -> Callable[[], Awaitable[None]]:
+        self._token = _BLOCK.set(self)
+        return self.wait_until_recorded
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None or issubclass(kind, Exception):  # A cancelled task does not wait.
+                await self.wait_until_recorded()
+        finally:
+            self.over = True
+            if self._token is not None:
+                _BLOCK.reset(self._token)
 
     def write(self, threads: Executor, write: Callable[[], object], *, is_awaited: bool) -> bool:
         """Have a thread write. Return False if no thread can be started, in which case nothing was done."""
@@ -108,6 +122,8 @@ class _OffLoopBlock:
             StoreUnavailable: it cannot be, or not within the `timeout` of the store.
             LedgerBroken: the ledger was changed.
         """
+        if not self._writes and self._failure is None:
+            return
         ends = time.monotonic() + self._patience()
         while self._writes and self._failure is None:
             write = self._writes[0]
@@ -127,8 +143,9 @@ class _OffLoopBlock:
 _BLOCK: Final[ContextVar[_OffLoopBlock | None]] = ContextVar("purposeguard_off_loop", default=None)
 
 
-@contextlib.asynccontextmanager
-async def record_off_loop(patience: Callable[[], float]) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+def record_off_loop(
+    patience: Callable[[], float],
+) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
     """Return an asynchronous context manager that ends when all that `write_off_loop` took in its block is on record.
 
     The block gets a function to await that before its end. A cancelled task does not wait, but the thread still ends
@@ -137,18 +154,7 @@ async def record_off_loop(patience: Callable[[], float]) -> AsyncGenerator[Calla
     Raises:
         StoreUnavailable, LedgerBroken: a write failed. Raised in place of what the block raises.
     """
-    block = _OffLoopBlock(patience)
-    token = _BLOCK.set(block)
-    try:
-        try:
-            yield block.wait_until_recorded
-        except Exception:
-            await block.wait_until_recorded()
-            raise
-        await block.wait_until_recorded()
-    finally:
-        block.over = True
-        _BLOCK.reset(token)
+    return _OffLoopBlock(patience)
 
 
 def write_off_loop(threads: Callable[[], Executor], write: Callable[[], object], *, is_awaited: bool = True) -> bool:
