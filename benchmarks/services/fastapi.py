@@ -1,4 +1,4 @@
-"""A request to FastAPI in this process: what a purpose costs, by itself and of a list of 1,000 customers."""
+"""A request to FastAPI in this process: what a purpose costs, by itself, of a list of 1,000 customers and of a shop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from benchmarks.data.measured import TimedRow, time_pairs
+from benchmarks.services import shop
 from purposeguard import Guard
 from purposeguard.governance import Governance
 from purposeguard.integrations.fastapi import PurposeRouter, install
 from purposeguard.notices import trendmicro_jp as tm
 
-PACKAGES = ("fastapi", "starlette", "pydantic")
+PACKAGES = ("fastapi", "starlette", "pydantic", "sqlalchemy")
 
 SCOPE = {
     "type": "http",
@@ -87,7 +89,33 @@ def rows(quick: bool = False) -> list[TimedRow]:
             Governance(url, notice=tm.NOTICE).close()
             os.environ["LOAD_STORE"] = url
             found += list_of_customers(loop.run_until_complete, 30 if quick else 300)
+            found += routes_of_a_shop(loop.run_until_complete, Path(folder), 50 if quick else 500)
     return found
+
+
+def routes_of_a_shop(run: Callable[[Any], Any], folder: Path, rounds: int) -> list[TimedRow]:
+    """Return the processor time of the routes of `benchmarks.services.shop`."""
+    bare, guarded, governance = shop.make_shops(folder)
+    rows = []
+    with governance:
+        for name, path in shop.ROUTES.items():
+
+            def ask_bare(path: str = path) -> bytes:
+                body: bytes = run(request(bare, path))
+                return body
+
+            def ask_guarded(path: str = path) -> bytes:
+                body: bytes = run(request(guarded, path))
+                return body
+
+            assert ask_bare() == ask_guarded()
+            floor, ours, ratio = time_pairs(ask_bare, ask_guarded, rounds, time.process_time_ns)
+            rows.append(
+                TimedRow(
+                    f"a shop on SQLAlchemy, {name}, processor", ours, "the same shop bare", floor, 1.1, middle=ratio
+                )
+            )
+    return rows
 
 
 def list_of_customers(run: Callable[[Any], Any], rounds: int) -> list[TimedRow]:
