@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError
 from purposeguard.extras import Needs
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, iter_routes
 from purposeguard.integrations.threads import Hop, hopping_function, hops
+from purposeguard.runtime.use import end_use
 from purposeguard.values.personal_model import raise_dump_refusal
 from purposeguard.values.pydantic import DumpRefusal, dump_without_withheld, refusals
 
@@ -76,7 +77,8 @@ def _wrap_dump(dump: Any) -> Any:
             failures.append(error)
         finally:
             refusals.reset(token)
-            _FIELD_HOP.leave(carried)
+            if carried is not None:
+                end_use(carried)
         if dump_refusals or failures:
             with raise_dump_refusal(value):  # It is entered only now, because most dumps are not refused.
                 cast("list[DumpRefusal]", refusals.get()).extend(dump_refusals)
@@ -97,7 +99,8 @@ def _wrap_validation(validate: Any) -> Any:
             value, errors = validate(*args, **kwargs)
         finally:
             refusals.reset(token)
-            _FIELD_HOP.leave(carried)
+            if carried is not None:
+                end_use(carried)
         if errors and dump_refusals:
             raise dump_refusals[0].error.with_traceback(None)
         return value, errors
