@@ -78,6 +78,7 @@ class Kinds(NamedTuple):
 
     customer: Any
     contract: Any
+    contracts: Any
     sum: Any
 
 
@@ -92,11 +93,12 @@ def make_shops(folder: Path) -> tuple[FastAPI, FastAPI, Governance]:
         session.commit()
     governance = Governance(f"sqlite:///{folder / 'shop-store.db'}", notice=tm.NOTICE)
     guard = pg.Guard(tm.NOTICE, governance=governance)
-    plain = make_routes(APIRouter(), engine, Kinds(PlainCustomer, PlainContract, PlainSum), lambda fn: fn)
-    tagged = make_routes(
-        PurposeRouter(guard, purpose=tm.RenewalGuidance),
+    plain, tagged = APIRouter(), PurposeRouter(guard, purpose=tm.RenewalGuidance)
+    add_routes(plain, engine, Kinds(PlainCustomer, PlainContract, list[PlainContract], PlainSum), lambda fn: fn)
+    add_routes(
+        tagged,
         engine,
-        Kinds(TaggedCustomer, TaggedContract, TaggedSum),
+        Kinds(TaggedCustomer, TaggedContract, list[TaggedContract], TaggedSum),
         guard.access(narrow=True),
         subject=SubjectFrom.path("key"),
     )
@@ -107,8 +109,8 @@ def make_shops(folder: Path) -> tuple[FastAPI, FastAPI, Governance]:
     return bare, guarded, governance
 
 
-def make_routes(router: Any, engine: Engine, kinds: Kinds, access: Callable[[Any], Any], **of_one: Any) -> APIRouter:
-    """Return the router with the routes of the shop, whose functions for data are decorated by `access`."""
+def add_routes(router: Any, engine: Engine, kinds: Kinds, access: Callable[[Any], Any], **of_one: Any) -> None:
+    """Add the routes of the shop to a router. Functions that read data are decorated by `access`."""
 
     def open_session() -> Iterator[Session]:
         with Session(engine) as session:
@@ -127,21 +129,20 @@ def make_routes(router: Any, engine: Engine, kinds: Kinds, access: Callable[[Any
         return kinds.sum(number=key, contracts=len(session.get_one(CustomerRow, key).contracts))
 
     find_customer.__annotations__["return"] = kinds.customer
-    list_contracts.__annotations__["return"] = list[kinds.contract]
+    list_contracts.__annotations__["return"] = kinds.contracts
     count_contracts.__annotations__["return"] = kinds.sum
     find_customer, list_contracts, count_contracts = map(access, (find_customer, list_contracts, count_contracts))
     session_type = Annotated[Session, Depends(open_session)]
 
-    @router.get("/customers/{key}", response_model=kinds.customer, **of_one)
     def show_customer(key: int, session: session_type) -> Any:
         return find_customer(session, key)
 
-    @router.get("/contracts", response_model=list[kinds.contract])
     def show_contracts(session: session_type) -> Any:
         return list_contracts(session)
 
-    @router.get("/sums/{key}", response_model=kinds.sum, **of_one)
     async def show_sum(key: int, session: session_type) -> Any:
         return count_contracts(session, key)
 
-    return router
+    router.get("/customers/{key}", response_model=kinds.customer, **of_one)(show_customer)
+    router.get("/contracts", response_model=kinds.contracts)(show_contracts)
+    router.get("/sums/{key}", response_model=kinds.sum, **of_one)(show_sum)
