@@ -333,8 +333,11 @@ class TooFewSubjects(SealedValue):
 class StoreUnavailable(PurposeGuardError):
     """The governance store cannot be reached, or its last answer is too old to rely on, so the use is refused.
 
-    The request itself is valid and may be repeated.
+    The request itself is valid and may be repeated, unless `refuses_value`.
     """
+
+    refuses_value: bool = False
+    """True if the database answered, and does not take a value that was to be written: a text that is too long."""
 
 
 class LedgerBroken(PurposeGuardError):

@@ -245,7 +245,9 @@ def translate_error(where: str, error: Exception) -> StoreUnavailable:
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
     advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
-    return make_unavailable_error(where, f"cannot be used: {describe_error(original)}", advice)
+    failure = make_unavailable_error(where, f"cannot be used: {describe_error(original)}", advice)
+    failure.refuses_value = isinstance(error, exc.DataError)
+    return failure
 
 
 @contextlib.contextmanager

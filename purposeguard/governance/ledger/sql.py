@@ -25,6 +25,7 @@ from sqlalchemy import exc
 
 from purposeguard.errors import LedgerBroken, PurposeMissing, StoreUnavailable
 from purposeguard.governance.engines import make_unavailable_error
+from purposeguard.governance.group_commit import PATIENCE, GroupCommit
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import (
     DENIAL,
@@ -69,7 +70,6 @@ from purposeguard.governance.ledger.writing import (
     Conflict,
     CountKey,
     Event,
-    GroupCommit,
     LedgerTransaction,
     read_count_key,
     write_transaction,
@@ -92,9 +92,6 @@ ENTRIES: Final = 25_000
 """The number of entries that the database adds up at a time."""
 
 FIRST: Final = sa.select(ledger.c.seq, ledger.c.prev).order_by(ledger.c.seq).limit(1)
-
-PATIENCE: Final = 5.0
-"""The seconds to wait for other threads if the store was never opened."""
 
 REPEATED: Final = 60.0
 """The seconds within which a repeated denial by the same process is counted instead of recorded as an entry."""
@@ -139,7 +136,7 @@ class SqlLedger:
         self._checkpoint: tuple[sa.Engine, Checkpoint] | None = None
         self._due = -math.inf
         self._counters = Counters(self._count, self._clock, interval, None if checkpoints is None else self._keep)
-        self._turns = GroupCommit(self._record, lambda: self.store.timeout or PATIENCE)
+        self._turns: GroupCommit[Event, None] = GroupCommit(self._record, lambda: self.store.timeout or PATIENCE)
         self._process = _ProcessState()
         self._seen: tuple[sa.Engine | None, int, str] = (None, 0, GENESIS)  # the last entry, as of this process
 
@@ -162,7 +159,7 @@ class SqlLedger:
         except Conflict:
             raise self._make_conflict_error() from None
 
-    def _record(self, events: Sequence[Event]) -> None:
+    def _record(self, events: Sequence[Event]) -> Sequence[None]:
         """Write events durably, all of them or none."""
         repeats: Counter[CountKey] = Counter()
         new_entries: list[tuple[str, str]] = []
@@ -173,6 +170,7 @@ class SqlLedger:
                 new_entries.append(event)
         self._process_state().rows.update(repeats)
         self._write(self._make_writing(entries=new_entries, counts=repeats))
+        return [None] * len(events)
 
     def _count(self, uses: Counts, last: bool) -> None:
         """Write counts, durably. Counts of past hours become entries; if `last`, all do. One call at a time."""

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
-import copy
 import dataclasses
 import hashlib
 import json
-import operator
-import os
-import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite import insert
 
-from purposeguard.errors import LedgerBroken, StoreUnavailable
+from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import DENIAL, GENESIS, USE, Entry, Hour, parse_repeated, to_canonical_json
 from purposeguard.governance.ledger.reading import NO_HEAD, read_boundary
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
-from purposeguard.locks import make_lock
 
 RETRIED_SQLSTATES: Final = ("40001", "40P01")
 """The codes of PostgreSQL for conflicts between transactions, which are tried again."""
@@ -37,9 +29,6 @@ FAULTS: Final = {
     "older copy. Who put it back on purpose starts the process again",
 }
 """The reasons why nothing is appended to a ledger, by the words of `purposeguard_ledger_write`."""
-
-MAX_EVENTS_PER_TRANSACTION: Final = 500
-"""The most events that are written in one transaction."""
 
 
 class CountKey(NamedTuple):
@@ -70,6 +59,10 @@ def read_count_key(row: Mapping[Any, Any]) -> CountKey:
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise LedgerBroken("counts", "a count of an hour that is not over is none as one is written: it was changed")
+
+
+Event = tuple[str, str] | CountKey
+"""An event that a thread waits for: the kind and body of an entry, or the key of a count to increase."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -218,97 +211,3 @@ def chain_entries(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, 
         chained.append(entry)
         seq, hash_ = entry.seq, entry.hash
     return chained
-
-
-# ---- threads --------------------------------------------------------------------------------------------------------
-
-Event = tuple[str, str] | CountKey
-"""An event that a thread waits for: the kind and body of an entry, or the key of a count to increase."""
-
-
-class GroupCommit:
-    """A writer that combines the events of threads which wait at the same time: one of the threads writes all of them.
-
-    Args:
-        write: Called with the events. When it returns, all of them are on record; if it fails, none.
-        timeout: Returns the seconds for which a thread waits for its turn.
-    """
-
-    def __init__(self, write: Callable[[Sequence[Event]], None], timeout: Callable[[], float]) -> None:
-        self._write = write
-        self._timeout = timeout
-        self._turn = make_lock()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._process = os.getpid()
-        self._busy = 0  # the id of the thread that writes
-        self._waiting: collections.deque[tuple[Event, Future[None]]] = collections.deque()
-
-    def _reset_after_fork(self) -> None:
-        """Forget, in a forked child, what threads of the parent wait for and write."""
-        if self._process != os.getpid():
-            self._reset()
-
-    def write(self, event: Event) -> None:
-        """Write an event. It is on record when this returns.
-
-        Raises:
-            StoreUnavailable: it cannot be recorded.
-        """
-        self._reset_after_fork()
-        own: tuple[Event, Future[None]] = event, Future()
-        self._waiting.append(own)
-        try:
-            with self.exclude_others():
-                if not own[1].done():
-                    self._lead(own)
-        finally:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(own)
-        own[1].result()
-
-    @contextlib.contextmanager
-    def exclude_others(self) -> Generator[None]:
-        """Return a context manager in whose block no other thread of this process writes.
-
-        Raises:
-            StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
-                signal handler for example.
-        """
-        self._reset_after_fork()
-        if not self._turn.acquire(timeout=self._timeout()):
-            raise StoreUnavailable("the ledger cannot be written: other threads of this process wait for the store too")
-        try:
-            if self._busy == threading.get_ident():
-                raise StoreUnavailable(
-                    "the ledger was interrupted while it wrote, and cannot be written from in between"
-                )
-            self._busy = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._busy = 0
-        finally:
-            self._turn.release()
-
-    def _lead(self, own: tuple[Event, Future[None]]) -> None:
-        """Write the waiting events, `own` in any case."""
-        together = [own]
-        while self._waiting and len(together) < MAX_EVENTS_PER_TRANSACTION:
-            other = self._waiting.popleft()
-            if other is not own:
-                together.append(other)
-        failure: Exception | None = StoreUnavailable("the ledger was interrupted while it wrote")
-        try:
-            self._write(list(map(operator.itemgetter(0), together)))
-            failure = None
-        except Exception as error:
-            failure = error
-            raise
-        finally:
-            for _, outcome in together:
-                if failure is None or outcome is own[1]:
-                    outcome.set_result(None)
-                else:
-                    outcome.set_exception(copy.copy(failure))

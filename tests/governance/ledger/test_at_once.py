@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.tables import head as head_table
 from purposeguard.governance.ledger.tables import ledger as ledger_table
-from purposeguard.governance.ledger.writing import Event, GroupCommit
 from purposeguard.governance.store import Store, make_alembic_config, run_migrations
 from tests.governance.conftest import Databases
 from tests.governance.ledger.measuring import delayed, measured
@@ -37,109 +35,6 @@ SERVER = pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 def ledger(store: Store) -> Iterator[SqlLedger]:
     with SqlLedger(store, interval=NEVER) as made:
         yield made
-
-
-def test_events_that_wait_at_the_same_time_are_written_together() -> None:
-    written: list[list[Event]] = []
-    going, first = threading.Event(), threading.Event()
-
-    def write(events: Any) -> None:
-        written.append(list(events))
-        first.set()
-        assert going.wait(60)
-
-    turns = GroupCommit(write, lambda: 60)
-    threads = [threading.Thread(target=turns.write, args=(("sweep", f"{number}"),)) for number in range(20)]
-    threads[0].start()
-    assert first.wait(60)
-    for thread in threads[1:]:
-        thread.start()
-    while len(turns._waiting) < 19:
-        time.sleep(0.001)
-    going.set()
-    for thread in threads:
-        thread.join()
-    assert [len(events) for events in written] == [1, 19]
-    assert sorted(event for events in written for event in events) == sorted(("sweep", f"{n}") for n in range(20))
-
-
-def test_each_thread_gets_the_error_of_its_batch() -> None:
-    down = threading.Event()
-    down.set()
-
-    def write(events: Any) -> None:
-        time.sleep(0.02)
-        if down.is_set():
-            raise LedgerBroken("head", "broken")
-
-    turns = GroupCommit(write, lambda: 60)
-    errors: list[Exception] = []
-
-    def tell() -> None:
-        try:
-            turns.write(("sweep", "{}"))
-        except LedgerBroken as error:
-            errors.append(error)
-
-    in_threads([tell] * 8)
-    assert len({id(error) for error in errors}) == 8
-    assert {(error.place, error.what) for error in errors if isinstance(error, LedgerBroken)} == {("head", "broken")}
-    down.clear()
-    turns.write(("sweep", "{}"))
-
-
-def test_no_thread_waits_longer_than_it_may_and_none_of_its_events_comes_later() -> None:
-    written: list[Event] = []
-    going, first = threading.Event(), threading.Event()
-
-    def write(events: Any) -> None:
-        first.set()
-        assert going.wait(60)
-        written.extend(events)
-
-    turns = GroupCommit(write, lambda: 0.1)
-    leader = threading.Thread(target=turns.write, args=(("sweep", "1"),))
-    leader.start()
-    assert first.wait(60)
-    begun = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="other threads"):
-        turns.write(("sweep", "2"))
-    assert time.monotonic() - begun < 30
-    going.set()
-    leader.join()
-    turns.write(("sweep", "3"))
-    assert written == [("sweep", "1"), ("sweep", "3")]
-
-
-def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
-    code = (
-        "import os, sys, threading, time, warnings\n"
-        "from purposeguard.governance.ledger.writing import GroupCommit\n"
-        "warnings.simplefilter('ignore')\n"
-        "first = threading.Event()\n"
-        "def write(events):\n"
-        "    first.set()\n"
-        "    time.sleep(3600 if os.getpid() == parent else 0)\n"
-        "parent = os.getpid()\n"
-        "turns = GroupCommit(write, lambda: 30)\n"
-        "for n in range(3): threading.Thread(target=turns.write, args=(('sweep', '1'),), daemon=True).start()\n"
-        "first.wait(); time.sleep(0.1)\n"
-        "pid = os.fork()\n"
-        "if pid == 0:\n"
-        "    turns.write(('sweep', '2'))\n"
-        "    os._exit(len(turns._waiting))\n"
-        "os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
-    assert done.returncode == 0
-
-
-def test_a_child_is_not_taken_for_a_thread_of_its_parent_that_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = GroupCommit(lambda _: None, lambda: 60)
-    with turns.exclude_others():
-        monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child whose thread has the number of that one
-        with turns.exclude_others():
-            pass
 
 
 def test_threads_that_refuse_at_once_lose_no_denial(ledger: SqlLedger) -> None:
