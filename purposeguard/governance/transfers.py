@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from purposeguard.containers import drop_none
 from purposeguard.errors import UnknownRecipient
+from purposeguard.governance.group_commit import PATIENCE, GroupCommit
 from purposeguard.governance.ledger import entries
-from purposeguard.governance.recording import add_ledger_entry
+from purposeguard.governance.recording import add_ledger_entries, records_elsewhere
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import check_optional_text
@@ -70,6 +71,9 @@ provided_subject: Final = sa.Table(
     sa.Column("provision", sa.ForeignKey(provision.c.id), primary_key=True),
 )
 """The subjects of each hand-over."""
+
+INSERT_PROVISIONS: Final = sa.insert(provision).returning(provision.c.id, sort_by_parameter_order=True)
+INSERT_SUBJECTS: Final = sa.insert(provided_subject)
 
 SAFEGUARD: Final = TypeAdapter(Safeguard)
 """The adapter that converts safeguards to and from JSON."""
@@ -291,6 +295,13 @@ class ProvisionRecord:
     subjects: int
 
 
+class _HandOver(NamedTuple):
+    """A hand-over that is to be recorded: its row, and its content with the subjects by their keys."""
+
+    row: Mapping[str, Any]
+    provision: Provision
+
+
 class Provisions:
     """The records of hand-overs, and the register of `recipients`. Methods raise StoreUnavailable."""
 
@@ -305,6 +316,7 @@ class Provisions:
         """Keep hand-overs in a store and in `ledger`; `timezone` returns the time zone of the notice in force."""
         self._store = store
         self._ledger = ledger
+        self._group = GroupCommit(self._record_together, lambda: store.timeout or PATIENCE)
         self.recipients = Recipients(store, clock=clock, timezone=timezone)
 
     def record(self, handed: Provision) -> int:
@@ -317,16 +329,33 @@ class Provisions:
         row = {field.name: getattr(handed, field.name) for field in dataclasses.fields(handed) if field.name != "_"}
         row |= {"clauses": list(handed.clauses), "sources": list(handed.sources), "subjects": len(keys)}
         row["at"] = to_utc(handed.at)
+        hand_over = _HandOver(row, dataclasses.replace(handed, subjects=keys))
+        if records_elsewhere(self._ledger, self._store):  # What such a ledger got cannot be undone for the others.
+            return self._record_together([hand_over])[0]
+        return self._group.write(hand_over)
+
+    def _record_together(self, hand_overs: Sequence[_HandOver]) -> Sequence[int]:
+        """Record hand-overs durably, all of them or none. Return their numbers."""
         with self._store.writing() as connection:
-            number: int = connection.execute(sa.insert(provision).values(row).returning(provision.c.id)).scalar_one()
+            rows = [hand_over.row for hand_over in hand_overs]
+            numbers = connection.scalars(INSERT_PROVISIONS, rows).all()
+            keys: set[str] = set()
+            for hand_over in hand_overs:
+                keys.update(hand_over.provision.subjects)
             names = self._store.keys.issue(connection, keys)
-            if keys:
-                rows = [{"pseudonym": names[key], "provision": number} for key in keys]
-                connection.execute(sa.insert(provided_subject), rows)
-            named = [names[key] for key in keys] if len(keys) <= MOST_NAMED else None
-            body = entries.make_provision_body(dataclasses.replace(handed, subjects=keys), named)
-            add_ledger_entry(self._ledger, self._store, connection, "provision", {"provision": number, **body})
-        return number
+            subject_rows: list[dict[str, Any]] = []
+            bodies: list[Mapping[str, Any]] = []
+            for number, hand_over in zip(numbers, hand_overs, strict=True):
+                own_names = [names[key] for key in hand_over.provision.subjects]
+                subject_rows += [{"pseudonym": name, "provision": number} for name in own_names]
+                body = entries.make_provision_body(
+                    hand_over.provision, own_names if len(own_names) <= MOST_NAMED else None
+                )
+                bodies.append({"provision": number, **body})
+            if subject_rows:
+                connection.execute(INSERT_SUBJECTS, subject_rows)
+            add_ledger_entries(self._ledger, self._store, connection, "provision", bodies)
+        return numbers
 
     def of(self, subject: SubjectId) -> tuple[ProvisionRecord, ...]:
         """Return the hand-overs about one subject, from the first to the last.

@@ -7,35 +7,47 @@ LONGEST` prints one JSON object a victim; `LONGEST` is how many seconds one live
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import os
 import random
 import select
 import signal
 import sys
+import threading
 import time
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import purposeguard as pg
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.chain import Counts
+from purposeguard.governance.transfers import Provisions
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.ledger.places import Place, R
+from tests.governance.ledger.places import PROVISION, Place, R
+from tests.governance.support import START
 
 VICTIMS = 2
 """That write at the same time."""
+
+HANDS = 4
+"""Threads of each process that hand data over."""
 
 WRITTEN = 25
 """Entries of each process that is left alone."""
 
 
 def live(place: Place, name: str, report: int) -> NoReturn:
-    """Uses data, and is refused, until it is killed; reports each step that it has seen done.
+    """Uses data, is refused, and hands data over, until it is killed; reports each step that it has seen done.
 
-    `d`: denied, and told so. `f N`: so many uses are on record. `u N T`: so many were made by this time.
+    `d`: denied, and told so. `f N`: so many uses are on record. `u N T`: so many were made by this time. `h N`: that
+    hand-over is on record.
     """
     ledger = place.open(interval=0.5)
     tell_of_flushes(ledger, report)
+    provisions = Provisions(place.store, ledger=ledger)
+    for _ in range(HANDS):
+        threading.Thread(target=hand_over, args=(provisions, name, report), daemon=True).start()
     guard = pg.Guard(tm.NOTICE, ledger=ledger)
     allowed = pg.Personal("name", tm.Registration)
     refused: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
@@ -52,6 +64,14 @@ def live(place: Place, name: str, report: int) -> NoReturn:
             except pg.PurposeViolation:
                 os.write(report, b"d\n")
             time.sleep(0.002)
+
+
+def hand_over(provisions: Provisions, name: str, report: int) -> NoReturn:
+    """Records hand-overs in one of several threads, whose transactions are the same then."""
+    while True:
+        number = provisions.record(replace(PROVISION, activity=name))
+        os.write(report, f"h {number}\n".encode())
+        time.sleep(0.03)
 
 
 def tell_of_flushes(ledger: SqlLedger, report: int) -> None:
@@ -133,6 +153,7 @@ class Victim:
         return {
             "name": self.name,
             "denied": lines.count(["d"]),
+            "handed": [int(line[1]) for line in lines if line[0] == "h"],
             "flushed": max([int(line[1]) for line in lines if line[0] == "f"], default=0),
             "used": used,
             "used_a_second_before": max([count for count, at in uses if at < last - 1], default=0),
@@ -161,11 +182,17 @@ def main(target: str, rounds: int, longest: float) -> None:
                 denied = collections.Counter(str(entry.body["activity"]) for entry in reading.entries(["denial"]))
                 for body, count in reading.head.repeated.items():
                     denied[json.loads(body)["activity"]] += count
+            handed: dict[str, list[int]] = {}
+            for entry in ledger.entries(["provision"]):
+                handed.setdefault(entry.body["activity"], []).append(entry.body["provision"])
+            records = Provisions(place.store).since(START)
+            assert sorted(record.number for record in records) == sorted(itertools.chain(*handed.values()))
             uses = collections.Counter[str]()
             for key, count in ledger.uses().items():
                 uses[str(key.activity)] += count
             for one in told:
                 one |= {"kept_denials": denied[one["name"]], "kept_uses": uses[one["name"]]}
+                one |= {"kept_hand_overs": handed.get(one["name"], [])}
                 sys.stdout.write(f"{json.dumps(one)}\n")
         at_the_same_time(place, ledger)
 

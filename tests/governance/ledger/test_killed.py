@@ -1,4 +1,4 @@
-"""A process that is killed loses no denial that it was told of, and the counts of a second at most.
+"""A process that is killed loses no denial and no hand-over that it was told of, and the counts of a second at most.
 
 Two at a time write to one ledger; and in the end two that are left alone.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.governance.ledger.killing import HANDS
 from tests.governance.ledger.places import Place
 from tests.unit.command_line import ROOT
 
@@ -31,12 +32,16 @@ def killed(place: Place, rounds: int, longest: float) -> list[dict[str, Any]]:
         # One more may be on record than it was told of: it was killed between the two.
         assert one["denied"] <= one["kept_denials"] <= one["denied"] + 1, one
         assert one["flushed"] <= one["kept_uses"] <= one["used"] + 50, one
+        unheard = set(one["kept_hand_overs"]) - set(one["handed"])
+        assert set(one["handed"]) <= set(one["kept_hand_overs"]), one
+        assert len(unheard) <= HANDS, one
     return told
 
 
-def test_no_denial_is_lost_and_no_count_that_was_written(place: Place) -> None:
+def test_no_denial_and_no_hand_over_is_lost_and_no_count_that_was_written(place: Place) -> None:
     told = killed(place, rounds=8, longest=0.5)
     assert sum(one["denied"] for one in told) > 0
+    assert sum(len(one["handed"]) for one in told) > 0
 
 
 @pytest.mark.deep
