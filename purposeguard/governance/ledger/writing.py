@@ -22,6 +22,13 @@ RETRIED_SQLSTATES: Final = ("40001", "40P01")
 
 WRITE: Final = sa.text("SELECT last_seq, last_hash FROM purposeguard_ledger_write(CAST(:request AS jsonb))")
 
+# Each statement of a single entry costs more to build than to run, so they are built once.
+SELECT_HEAD: Final = sa.select(head.c.seq, head.c.hash).where(head.c.id == 1)
+SELECT_LAST: Final = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1)
+SELECT_HASH: Final = sa.select(ledger.c.hash).where(ledger.c.seq == sa.bindparam("seen"))
+INSERT_ENTRIES: Final = sa.insert(ledger)
+MOVE_HEAD: Final = sa.update(head).where(head.c.id == 1)
+
 FAULTS: Final = {
     "missing": NO_HEAD,
     "end": "the head is not that of the last entry",
@@ -169,22 +176,21 @@ def _write_to_sqlite(connection: sa.Connection, transaction: LedgerTransaction) 
             raise Conflict
     if not transaction.entries:
         return None
-    found = connection.execute(sa.select(head.c.seq, head.c.hash).where(head.c.id == 1)).one_or_none()
+    found = connection.execute(SELECT_HEAD).one_or_none()
     if found is None:
         raise make_broken_error("missing")
     end: tuple[int, str] = found[0], found[1]
-    last = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1)
-    if end != tuple(connection.execute(last).one_or_none() or (0, GENESIS)):
+    if end != tuple(connection.execute(SELECT_LAST).one_or_none() or (0, GENESIS)):
         raise make_broken_error("end")
     seen, seen_hash = transaction.seen
-    there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == seen)) if seen else seen_hash
+    there = connection.scalar(SELECT_HASH, {"seen": seen}) if seen else seen_hash
     archived = read_boundary(connection) if there is None else None
     if there != seen_hash and (archived is None or archived.seq < seen):
         raise make_broken_error("seen")
     new_entries = chain_entries(*end, str(transaction.at), transaction.entries)
-    connection.execute(sa.insert(ledger), list(map(_make_row, new_entries)))
+    connection.execute(INSERT_ENTRIES, list(map(_make_row, new_entries)))
     end = new_entries[-1].seq, new_entries[-1].hash
-    connection.execute(sa.update(head).where(head.c.id == 1).values(seq=end[0], hash=end[1]))
+    connection.execute(MOVE_HEAD, {"seq": end[0], "hash": end[1]})
     return end
 
 
