@@ -8,13 +8,14 @@ import socketserver
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import requests
 
 import purposeguard as pg
-from benchmarks.data.measured import TimedRow, time_pairs
+from benchmarks.data.measured import TimedRow, time_alternately, time_pairs
 from benchmarks.data.office import Office
 from purposeguard.governance import Governance
 from purposeguard.integrations.httpx import GuardedTransport
@@ -36,6 +37,10 @@ HOUSE = Recipient(
     supervised_on=_DAY,
     means="other",
 )
+
+
+CALLERS = (4, 16, 64)
+"""Threads that send at the same time."""
 
 
 class _Server(socketserver.StreamRequestHandler):
@@ -75,6 +80,7 @@ def rows(quick: bool) -> list[TimedRow]:
                 _httpx("httpx, nothing personal declared", url, Office([]), pg.NotPersonal, rounds),
                 _httpx("httpx, handed over", url, Office([]), tm.Registration, rounds),
                 _httpx("httpx, handed over, on record in SQLite", url, stored, tm.Registration, rounds // 4),
+                *(_at_once(callers, url, stored, rounds // 4) for callers in CALLERS),
                 _requests("requests, handed over", url, Office([]), rounds),
             ]
 
@@ -93,6 +99,32 @@ def _httpx(what: str, url: str, governance: Office | Governance, source: type, r
                 guarded.post(url, json=LETTER)
 
         return _row(what, "httpx bare", lambda: bare.post(url, json=LETTER), send, rounds)
+
+
+def _at_once(callers: int, url: str, governance: Governance, calls: int) -> TimedRow:
+    """Return the time of a recorded call, where so many threads share a client; of several blocks, the fastest."""
+    guard, outgoing = _outgoing(url, governance)
+    limits = httpx.Limits(max_connections=callers, max_keepalive_connections=callers)
+    transport = GuardedTransport(outgoing, limits=limits)
+    with (
+        httpx.Client(limits=limits) as bare,
+        httpx.Client(transport=transport) as guarded,
+        ThreadPoolExecutor(callers) as threads,
+    ):
+
+        def send(number: int) -> None:
+            with guard.purpose(tm.RenewalGuidance), outgoing.handover(tm.Registration, subject=number):
+                guarded.post(url, json=LETTER)
+
+        def run(call: Callable[[int], object]) -> None:
+            for _ in threads.map(call, range(calls)):
+                pass
+
+        took = time_alternately(
+            {"bare": lambda: run(lambda _: bare.post(url, json=LETTER)), "ours": lambda: run(send)}, 5
+        )
+    what = f"httpx, handed over by {callers} threads, on record in SQLite"
+    return TimedRow(what, took["ours"] / calls, "httpx bare, as many threads", took["bare"] / calls)
 
 
 def _requests(what: str, url: str, governance: Office, rounds: int) -> TimedRow:
