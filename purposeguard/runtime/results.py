@@ -353,7 +353,7 @@ class _RowFiltering(_Filtering):
             questions: The labels in a row, each with True if it has not been decided before.
 
         Returns:
-            Position of a subject → the first denial that refuses its row.
+            Position of a subject → the first denial that refuses its row, in the order of the positions.
         """
         preferences = self._handle.engine.get_preferences_of_each(subjects)
         preference_ids = list(map(id, preferences))

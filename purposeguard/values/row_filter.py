@@ -220,13 +220,13 @@ class RowFilter(ValueWalk):
             return None
         labels = self._labels_to_check(plan.unchecked_label, plan.labels_outside_rows)
         denials = self._denials(subjects, [(label, label is plan.unchecked_label) for label in labels])
-        if not denials:
-            return items
-        remaining = list(items)
+        remaining: list[Any] = []
+        start = 0
         for position, denial in denials.items():
             if self._drops_for(denial, path):
-                remaining[position] = LEFT_OUT
-        return remaining
+                remaining += items[start:position]
+                start = position + 1
+        return remaining + items[start:] if start else items
 
     def before_change(self) -> None:
         """Refuse to change data that contains a cycle, which would lead back to the unchanged data."""

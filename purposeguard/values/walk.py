@@ -183,17 +183,18 @@ class ValueWalk(abc.ABC):
         if not (plan.items.says_what or plan.items.marks) and LEAVES(map(type, items)):
             return value
         inside, shape, where = self.visit, plan.items, f"{path}[]"
-        results = self.visit_rows(items, shape, where, around)
-        if results is items:
+        remaining = self.visit_rows(items, shape, where, around)
+        if remaining is items:
             return value
-        if results is None:
+        if remaining is None:
             if self._ask_ahead is not None:
                 self._ask_ahead(_read_row_subjects(items, shape, where))
             results = [inside(item, shape, where, around) for item in items]
-        if all(map(operator.is_, results, items)):
-            return value
+            if all(map(operator.is_, results, items)):
+                return value
+            remaining = [item for item in results if item is not LEFT_OUT]
         self.before_change()
-        return rebuild_container(value, [item for item in results if item is not LEFT_OUT], path)
+        return rebuild_container(value, remaining, path)
 
     def _objects_in(self, value: Any, plan: ValuePlan, path: str) -> list[Any]:
         """Return the objects in an array. Numbers are not looked at.
@@ -230,7 +231,11 @@ class ValueWalk(abc.ABC):
         return rebuild_container(value, remaining, path)
 
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # Walks with a quicker way use them.
-        """Visit many rows of one class at once. Return None if there is no quicker way than one by one."""
+        """Visit many rows of one class at once, and return what is left of them.
+
+        Returns:
+            `items` itself if nothing was changed. None if there is no quicker way than one by one.
+        """
         return None
 
     def before_change(self) -> None:  # noqa: B027  # Most walks have nothing to do.
