@@ -270,6 +270,14 @@ class Decider:
             return
         self.check_demand_under(self.current_use(demand.kind, demand.tables), demand, rules)
 
+    def use_if_cached(self, labels: frozenset[Label]) -> bool:
+        """Record the use of data with these labels if caches allow it, and no observer asks for reads.
+
+        Returns:
+            True if the data may be used. False if the caches do not suffice, and nothing was recorded.
+        """
+        return not self.engine.observers.read and use_cached_labels(self.engine.innermost(), labels)
+
     def report_read(self, columns: Fields) -> None:
         """Report to the observers that the use under way is about to read these columns, if there are any."""
         if not columns:

@@ -21,6 +21,7 @@ from purposeguard.adapters.row_rule import RowRule, spellings
 from purposeguard.adapters.sql.conditions import NO_SOURCE, fold_id, plain_spellings
 from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.scopes import lower
+from purposeguard.adapters.sql.session import LONGEST_KEPT
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sql.unresolved import Faults, ReachableColumns
 from purposeguard.adapters.sqlalchemy.keepers import REPORTING_WATCHES
@@ -79,6 +80,10 @@ _DEFINES: Final = _existing_classes(
 _CONTROL: Final = frozenset(
     {elements.SavepointClause, elements.RollbackToSavepointClause, elements.ReleaseSavepointClause}
 )
+
+
+_LATEST: Final = "purposeguard_latest"
+"""The attribute of a compiled statement that holds its latest `_PreparedExecution`."""
 
 
 class _Own:
@@ -176,6 +181,33 @@ class _Execution(NamedTuple):
     is_built: bool
     """True if SQLAlchemy made the text."""
 
+    def is_text_of(self, context: Any) -> bool:
+        """Return True if this is the text that SQLAlchemy compiled, so that the next execution may have it, too."""
+        return (
+            context is not None
+            and context.compiled is not None
+            and self.own_text == context.statement
+            and not (self.before or self.after or self.is_batch or self.translated)
+            and not context._expanded_parameters  # Lists have another length each time.
+            and len(self.own_text) <= LONGEST_KEPT
+        )
+
+
+class _PreparedExecution(NamedTuple):
+    """A statement that is executed, and how it was prepared.
+
+    That of the latest execution is cached on the compiled statement, once it was decided.
+    """
+
+    stamp: object
+    """The stamp of the tables for which it was prepared."""
+    bare: bool
+    """True if the driver gets no parameters."""
+    execution: _Execution
+    texts: StatementTexts
+    """The reader of the statement."""
+    prepared: Prepared
+
 
 class UntaggedKey(UserWarning):
     """Warning: a foreign key says whose the rows of a table are, and carries no source.
@@ -270,14 +302,20 @@ class StatementWatch:
             UnresolvedStatement: it is unknown what it reads, or rows cannot be left out.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
+        latest = self._find_latest(statement, context, bare=bare)
+        labels = None if latest is None else latest.prepared.decisive_labels
+        if labels is not None and self.decider.use_if_cached(labels):
+            return statement, parameters  # It runs unchanged in either mode.
         if self.decider.is_observing():
             self._observe(statement, context, bare=bare)
             return statement, parameters
-        executed = self._describe_execution(statement, context)
-        if executed is None:
+        execution = latest if latest is not None else self._prepare_execution(statement, context, bare=bare)
+        if execution is None:
             return statement, parameters
-        texts, prepared = self._prepare(executed, bare=bare)
+        executed, texts, prepared = execution.execution, execution.texts, execution.prepared
         rules = texts.decide(prepared, self._find_returned(context))
+        if latest is None and executed.is_text_of(context):
+            setattr(context.compiled, _LATEST, execution)
         if not rules:
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options
@@ -354,20 +392,39 @@ class StatementWatch:
         translated = options.get("schema_translate_map")
         return _Execution(own_text, before, after, text, explained, seals, translated, is_batch, is_built)
 
-    def _prepare(self, executed: _Execution, *, bare: bool) -> tuple[StatementTexts, Prepared]:
-        """Return a statement that was prepared before, or prepare it. Return its reader as well.
+    def _find_latest(self, statement: str, context: Any, *, bare: bool) -> _PreparedExecution | None:
+        """Return how a compiled statement was prepared when it was executed the last time.
 
-        Args:
-            executed: The statement.
-            bare: True if the driver gets no parameters.
+        Returns:
+            None if it was not, or if it would be prepared otherwise now.
         """
+        if context is None or _own.get() is not None:
+            return None
+        latest: _PreparedExecution | None = getattr(context.compiled, _LATEST, None)
+        if (
+            latest is not None
+            and latest.stamp is self.catalogue.current_stamp()
+            and latest.execution.own_text == statement == context.statement
+            and latest.bare is bare
+            and not context.execution_options.get("schema_translate_map")
+            and not hasattr(context, "purposeguard_batch")
+        ):
+            return latest
+        return None
+
+    def _prepare_execution(self, statement: str, context: Any, *, bare: bool) -> _PreparedExecution | None:
+        """Return a statement that was prepared before, or prepare it; None if it needs no decision."""
+        executed = self._describe_execution(statement, context)
+        if executed is None:
+            return None
+        stamp = self.catalogue.current_stamp()
         texts = self._texts(executed.translated, built=executed.is_built)
         prepared = texts.get_prepared(executed.text, executed.seals, bare=bare)
         if prepared is None:
             self._look_at_new_classes()
             texts = self._texts(executed.translated, built=executed.is_built)
             prepared = texts.prepare(executed.text, executed.seals, bare=bare)
-        return texts, prepared
+        return _PreparedExecution(stamp, bare, executed, texts, prepared)
 
     def _look_at_new_classes(self) -> None:
         """Look at the classes and tables that were mapped since. This must happen before a statement loads objects."""

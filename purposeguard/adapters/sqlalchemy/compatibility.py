@@ -18,7 +18,7 @@ import sqlalchemy
 from sqlalchemy import Column, Integer, Table, create_engine, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.orm import Session, registry
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.state import InstanceState
@@ -30,6 +30,7 @@ from purposeguard.errors import UnresolvedStatement
 
 _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
     (Session, "_merge", "self state state_dict"),
+    (Session, "_execute_internal", "self statement params"),
     (Session, "_expunge_states", "self states"),
     (Connection, "_handle_dbapi_exception", "self e statement parameters cursor context"),
     (Connection, "_safe_close_cursor", "self cursor"),
@@ -192,6 +193,9 @@ def _iter_broken_session_hooks(guarded: type[Session]) -> Iterator[str]:
         def _merge(self, *_: Any, **__: Any) -> Any:
             raise _HookCalled
 
+        def _execute_internal(self, *_: Any, **__: Any) -> Any:
+            raise _HookCalled
+
         def _expunge_states(self, *_: Any, **__: Any) -> None:
             raise _HookCalled
 
@@ -208,6 +212,7 @@ def _iter_broken_session_hooks(guarded: type[Session]) -> Iterator[str]:
         session = ProbeSession()
         for name, call in (
             ("Session._merge", lambda: session.merge(thing)),
+            ("Session._execute_internal", lambda: session.get(Thing, 1)),
             ("Session._expunge_states", lambda: (session.add(thing), session.expunge(thing))),
             ("Session.expunge_all", session.close),
             ("InstrumentedAttribute.__get__", lambda: thing.a),
@@ -217,7 +222,8 @@ def _iter_broken_session_hooks(guarded: type[Session]) -> Iterator[str]:
             if name == "InstrumentedAttribute.__get__":  # Set up only now, so that the calls before signal themselves.
                 _check_reads_of(mapper, thing)
             try:
-                call()
+                with contextlib.suppress(UnboundExecutionError):  # The session has no engine.
+                    call()
             except _HookCalled:
                 continue
             yield name

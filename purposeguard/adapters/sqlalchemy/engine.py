@@ -6,7 +6,6 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn
 
 from sqlalchemy.engine import Connection, Engine
@@ -43,26 +42,28 @@ def _refuse(watch: StatementWatch, action: str) -> None:
     )
 
 
-def _note_statement(statement: object) -> AbstractContextManager[None]:
-    return own_statement(statement) if is_asking() else nullcontext()
-
-
 class _AskedConnection(Connection):
     """A connection by which a dialect asks the database about itself. It marks the statements of the dialect."""
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Execute a statement as any connection does, marked as the dialect's if it is."""
-        with _note_statement(statement):
+        if not is_asking():
+            return super().execute(statement, *args, **kwargs)
+        with own_statement(statement):
             return super().execute(statement, *args, **kwargs)
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Execute a statement as any connection does, marked as the dialect's if it is, and return the first value."""
-        with _note_statement(statement):
+        if not is_asking():
+            return super().scalar(statement, *args, **kwargs)
+        with own_statement(statement):
             return super().scalar(statement, *args, **kwargs)
 
     def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> Any:
         """Execute a text as any connection does, marked as the dialect's if it is."""
-        with _note_statement(statement):
+        if not is_asking():
+            return super().exec_driver_sql(statement, *args, **kwargs)
+        with own_statement(statement):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 

@@ -206,6 +206,16 @@ class Keeper:
         """Return the entries of the engines that know a class."""
         return [entry for entry in self.entries if entry.watch.attributes.knows(mapper)]
 
+    def is_current(self) -> bool:
+        """Return True if it is quickly seen that `take_over_uses` would change nothing."""
+        use = self.use
+        return (
+            use is not None
+            and self.innermost() is use
+            and is_ambient_here(use)
+            and not self.entries[0].watch.decider.engine.observers.read
+        )
+
     def take_over_uses(self) -> bool:
         """Take over the uses under way for all engines. Return True if a purpose changed."""
         changed = False
@@ -223,7 +233,7 @@ class Keeper:
 
     def copy(self, session_id: int | None = None) -> Keeper:
         """Return a copy of the present state, for objects that leave the session."""
-        return Keeper(tuple(entry.copy() for entry in self.entries), session_id)
+        return Keeper(tuple([entry.copy() for entry in self.entries]), session_id)
 
     def attach_to(self, states: Iterable[Any]) -> None:
         """Attach this keeper to objects, so that it applies to them wherever they are."""

@@ -160,6 +160,12 @@ class Prepared(PreparedStatement):
         self.sealed: Final = sealed
         self.reads_besides_objects: Final = functools.lru_cache(KEPT)(self._find_reads_besides_objects)
 
+    @functools.cached_property
+    def decisive_labels(self) -> frozenset[Label] | None:
+        """The labels that decide the statement; None if its rows or sealed values are decided, too."""
+        demand = self.narrowed_demand
+        return None if demand.rows or self.sealed.is_personal else demand.labels
+
     def _find_reads_besides_objects(self, returned: frozenset[tuple[str, str]]) -> Fields:
         """Return the columns that are read when the statement is executed, and not when an attribute is read.
 

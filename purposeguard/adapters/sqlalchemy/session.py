@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, Subquery, event, inspect, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Load, Mapper, ORMExecuteState, RelationshipProperty, Session, defer
+from sqlalchemy.orm import Load, Mapper, RelationshipProperty, Session, defer
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.selectable import TableClause
+from sqlalchemy.util import immutabledict
 
 from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.tags import several
@@ -27,6 +28,8 @@ from purposeguard.adapters.sqlalchemy.tags import MappedTables, Where
 from purposeguard.containers import exclude
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
+
+_GUARDED_OPTIONS: Final[immutabledict[str, Any]] = immutabledict({GUARDED: True})
 
 
 class GuardedSession(Session):
@@ -57,6 +60,32 @@ class GuardedSession(Session):
         elif other is None and keeper is not None:
             _take_in(self, state, keeper if keeper.session_id == state.session_id else None)
         return super()._merge(state, *args, **kwargs)
+
+    # The event `do_orm_execute` would do, but for an event SQLAlchemy prepares each statement twice.
+    def _execute_internal(
+        self,
+        statement: Any,
+        params: Any = None,
+        *,
+        execution_options: Any = None,
+        bind_arguments: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Forget what the purpose may not use before a statement is executed, and defer denied columns."""
+        if not self.purposeguard_keeper.is_current():
+            forget_other_purposes(self)
+        watch = watch_of(self.get_bind(**_complete_bind_arguments(statement, bind_arguments)))
+        if watch is None:
+            raise UnresolvedStatement(
+                "a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`"
+            )
+        if self.defer_denied and isinstance(statement, Select) and not watch.is_observing():
+            self.purposeguard_keeper.entry_of(watch)  # The session may not have used this engine yet.
+            statement = statement.options(*_DeferOptions(self, statement).iter_options())
+        options = _GUARDED_OPTIONS.union(execution_options) if execution_options else _GUARDED_OPTIONS
+        return super()._execute_internal(
+            statement, params, execution_options=options, bind_arguments=bind_arguments, **kwargs
+        )
 
     def refresh(self, instance: object, *args: Any, **kwargs: Any) -> None:
         """Refresh an object as any session does. Raise RowLeftOut if its row exists and the purpose may not use it."""
@@ -124,26 +153,24 @@ def _take_in(session: GuardedSession, state: Any, keeper: Keeper | None) -> None
             forget(state, find_values_to_forget(entry.watch, state.mapper, None))
 
 
-def _execute(state: ORMExecuteState) -> None:
-    """Forget what the purpose may not use before a statement is executed, and defer denied columns."""
-    session: Any = state.session
-    forget_other_purposes(session)
-    watch = watch_of(session.get_bind(**state.bind_arguments))
-    if watch is None:
-        raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
-    state.update_execution_options(**{GUARDED: True})
-    if session.defer_denied and isinstance(state.statement, Select) and not watch.is_observing():
-        session.purposeguard_keeper.entry_of(watch)  # The session may not have used this engine yet.
-        state.statement = state.statement.options(*_DeferOptions(session, state).iter_options())
+def _complete_bind_arguments(statement: Any, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the arguments by which a session chooses the engine of a statement, as SQLAlchemy completes them."""
+    attributes: Mapping[str, Any] = getattr(statement, "_propagate_attrs", {})  # What is no statement has none.
+    subject = attributes.get("plugin_subject")
+    if subject is not None:
+        own = {"clause": statement, "mapper": subject.mapper}
+        return {**given, **own} if given else own
+    return {"clause": statement, **given} if given else {"clause": statement}
 
 
 class _DeferOptions:
     """The options of a statement that defer columns which the purpose may not use, also in joined objects."""
 
-    def __init__(self, session: GuardedSession, state: ORMExecuteState) -> None:
+    def __init__(self, session: GuardedSession, statement: Any) -> None:
         self._session = session
-        self._statement: Any = state.statement
-        self._path_above: Any = state.loader_strategy_path
+        self._statement = statement
+        # Only an event has a public attribute for it. A statement of Core has no path.
+        self._path_above: Any = getattr(statement._compile_options, "_current_path", None)
         self._relationships: set[Any] = set()
         """The relationships that the options of the statement load."""
         self._longest_path = 0
@@ -239,7 +266,6 @@ def _restore(session: GuardedSession, instance: object) -> None:
 
 
 for _name, _listener in (
-    ("do_orm_execute", _execute),
     ("before_flush", _flush),
     ("after_begin", _begin),
     ("detached_to_persistent", _attach),

@@ -57,6 +57,7 @@ def _calls_another(patch: pytest.MonkeyPatch, cls: type, hook: str) -> None:
 @pytest.mark.parametrize(
     ("cls", "hook"),
     [
+        (Session, "_execute_internal"),
         (Session, "_merge"),
         (Session, "expunge_all"),
         (Engine, "_connection_cls"),
@@ -73,7 +74,12 @@ def test_a_hook_that_is_not_called_any_more_is_noticed(
 
 @pytest.mark.parametrize(
     ("cls", "hook"),
-    [(Session, "_merge"), (DefaultDialect, "_deliver_insertmanyvalues_batches"), (InstanceState, "_expire_attributes")],
+    [
+        (Session, "_execute_internal"),
+        (Session, "_merge"),
+        (DefaultDialect, "_deliver_insertmanyvalues_batches"),
+        (InstanceState, "_expire_attributes"),
+    ],
 )
 def test_a_hook_that_is_gone_or_takes_something_else_is_noticed(
     cls: type, hook: str, guard: Guard, monkeypatch: pytest.MonkeyPatch

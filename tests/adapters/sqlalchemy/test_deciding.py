@@ -386,6 +386,35 @@ def test_a_listener_that_changes_the_text_is_text(shop: Shop, guard: Guard) -> N
         connection.execute(sa.select(customers.c.active))
 
 
+def test_a_listener_that_changes_a_text_that_ran_before_makes_text_of_it(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    statement = sa.select(customers.c.active)
+    with engine.connect() as connection:
+        before = connection.execute(statement).all()
+        assert connection.execute(statement).all() == before
+
+    @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
+    def change(*args: Any) -> Any:
+        return args[2].replace("active", "email"), args[3]
+
+    with engine.connect() as connection, pytest.raises((UnresolvedStatement, PurposeMissing)):
+        connection.execute(statement)
+
+
+def test_a_statement_that_ran_before_is_decided_for_each_purpose(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    statement = sa.select(customers.c.device)
+    with engine.connect() as connection:
+        for _ in range(2):
+            with guard.purpose(tm.ProductProvision):
+                assert len(connection.execute(statement).all()) == 4
+                assert len(connection.execute(statement).all()) == 4
+            with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+                connection.execute(statement)
+            with pytest.raises(PurposeMissing):
+                connection.execute(statement)
+
+
 def test_a_listener_that_changes_an_insert_of_many_rows_makes_text_of_it(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
     many = sa.insert(exports).returning(exports.c.id)

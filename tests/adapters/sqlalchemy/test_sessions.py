@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from purposeguard import Guard
@@ -28,7 +28,12 @@ class Routing(GuardedSession):
 
     engine: Engine
 
-    def get_bind(self, *_: Any, **__: Any) -> Any:
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments: list[dict[str, Any]] = []
+
+    def get_bind(self, *_: Any, **arguments: Any) -> Any:
+        self.arguments.append(arguments)
         return self.engine
 
 
@@ -94,3 +99,19 @@ def test_a_session_of_two_engines_forgets_what_is_guarded_alone(shop: Shop, guar
             with pytest.raises(PurposeViolation):
                 _ = session.get_one(Customer, 1).device
             assert session.get_one(Setting, "size") is setting
+
+
+@pytest.mark.parametrize("bind_arguments", [None, {"shard": 1}, {"shard": 1, "clause": None}], ids=str)
+@pytest.mark.parametrize(
+    "statement",
+    [select(Setting), update(Setting).values(value="b"), Setting.__table__.select(), text("SELECT 1")],
+    ids=["objects", "an update", "a table", "a text"],
+)
+def test_a_choice_of_engines_is_asked_as_by_a_plain_session(
+    statement: Any, bind_arguments: dict[str, Any] | None, shop: Shop, guard: Guard
+) -> None:
+    with Routing() as session:
+        session.engine = shop.guarded(guard)
+        session.execute(statement, bind_arguments=bind_arguments)
+        checked, executed = session.arguments[0], session.arguments[-1]
+        assert checked == executed
