@@ -18,6 +18,7 @@ import narwhals as nw
 
 from purposeguard.adapters import row_values
 from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, render_rule, spellings
+from purposeguard.containers import intersect
 from purposeguard.locks import make_lock
 
 Series = nw.Series[Any]
@@ -26,6 +27,9 @@ Mask = Series | bool
 """A column of truth values without nulls; or True for all rows, False for none."""
 
 _TEXTS: Final[tuple[Any, ...]] = (nw.String, nw.Categorical, nw.Enum)
+_SAMPLE_SIZE: Final = 1000
+"""About the number of rows in a sample of the sources in a column."""
+
 _BEYOND_64_BITS: Final[tuple[Any, ...]] = (nw.UInt64, nw.Int128, nw.UInt128)
 
 
@@ -55,6 +59,12 @@ def drop_denied_sources(rule: RowRule, frame: Rows) -> Rows:
     source = nw.nth(schema.names().index(rule.source))  # by position: polars could read the name as a pattern
     permitted = rule.permitted
     texts = [text for text, id_ in spellings(rule.notice).items() if id_ not in permitted]
+    if dtype == nw.Categorical and isinstance(frame, nw.DataFrame):
+        # Polars looks for up to eight categories much quicker than for more. `mask` drops what the sample misses.
+        sample = frame[rule.source].gather_every(max(1, len(frame) // _SAMPLE_SIZE))
+        texts = intersect(sample.unique().cast(nw.String).to_list(), set(texts))
+        if not texts:
+            return frame
     return frame.filter(~source.is_in(_members(dtype, texts)).fill_null(False))
 
 

@@ -98,6 +98,22 @@ def test_texts_and_numbers_in_one_column_are_refused() -> None:
         _kept(objects, BY_ROW)
 
 
+def test_rare_categories_of_a_long_frame_are_decided_as_well() -> None:
+    sources: list[str | None] = ["1.1(a)", "1.1b", "2.3"] * 1000
+    common = [number for number, source in enumerate(sources) if source != "2.3"]
+    frame = pl.DataFrame({"source": pl.Series(sources, dtype=pl.Categorical), "n": range(len(sources))})
+    assert _kept(frame, BY_ROW) == common
+    assert _kept(frame.filter(pl.col("source") != "2.3"), BY_ROW) == common
+    place = 1000  # It is not among the rows of a sample that takes one row in three.
+    sources[place] = "3.1(a)"
+    rare = frame.with_columns(pl.Series("source", sources, dtype=pl.Categorical))
+    assert _kept(rare, BY_ROW) == [number for number in common if number != place]
+    for odd, error in (("nonsense", pg.UnknownSource), (None, pg.UnlabelledData)):
+        sources[place] = odd
+        with pytest.raises(error):
+            _kept(frame.with_columns(pl.Series("source", sources, dtype=pl.Categorical)), BY_ROW)
+
+
 def test_what_stands_among_categories_and_in_no_row_counts_for_nothing() -> None:
     given = ["1.1(a)", "2.3", "1.1b"]
     unused = pd.DataFrame({"source": pd.Categorical(given, categories=[*given, "nonsense"]), "n": [0, 1, 2]})
