@@ -34,6 +34,7 @@ MOST_IN_A_CONDITION: Final = 500
 """Maximum number of subjects that are written into the condition itself."""
 
 _KEY: Final = "purposeguard_subject"
+_KEYS_PER_ROW: Final = 10_000
 
 
 _key_relations: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
@@ -59,14 +60,20 @@ def key_relation(session: SparkSession, keys: KeySet, form: str) -> DataFrame:
 
 
 def _make_key_relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:
-    type_: T.DataType = T.LongType() if whole else T.StringType()
-    schema = T.StructType([T.StructField(_KEY, type_, nullable=False)])
-    if importlib.util.find_spec("pyarrow") is None:
-        return session.createDataFrame([(key,) for key in keys], schema)
-    import pyarrow as pa  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  # optional, and quicker
+    """Return keys as a relation.
 
-    key_array = pa.array(keys, pa.int64() if whole else pa.string())
-    return session.createDataFrame(pa.table({_KEY: key_array}), schema)
+    Its plan holds few rows of many keys each. Spark handles each row of a local relation by itself whenever it plans,
+    and sends it to a task as an object.
+    """
+    type_: T.DataType = T.LongType() if whole else T.StringType()
+    chunks = [keys[start : start + _KEYS_PER_ROW] for start in range(0, len(keys), _KEYS_PER_ROW)]
+    schema = T.StructType([T.StructField(_KEY, T.ArrayType(type_, containsNull=False), nullable=False)])
+    data: Any = [(chunk,) for chunk in chunks]
+    if importlib.util.find_spec("pyarrow") is not None:
+        import pyarrow as pa  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  # optional, and quicker
+
+        data = pa.table({_KEY: pa.array(chunks, pa.list_(pa.int64() if whole else pa.string()))})
+    return session.createDataFrame(data, schema).select(F.explode(_KEY).alias(_KEY))
 
 
 def filter_frame(frame: DataFrame, rule: RowRule) -> DataFrame:

@@ -166,6 +166,15 @@ def test_a_relation_of_subjects_is_made_once(session: SparkSession) -> None:
     assert key_relation(session, KeySet(["1", "2"]), "ints") is not ints
 
 
+@pytest.mark.parametrize("form", ["ints", "texts"])
+def test_a_relation_of_many_subjects_is_planned_as_few_rows(form: str, session: SparkSession) -> None:
+    count = 2 * rows._KEYS_PER_ROW + 1
+    relation = key_relation(session, KeySet(map(str, range(count))), form)
+    assert sorted(int(row[0]) for row in relation.collect()) == list(range(count))
+    plan = relation._jdf.queryExecution().analyzed().collectLeaves().head()
+    assert plan.data().size() == 3
+
+
 SPELT = st.one_of(
     st.sampled_from(sorted(spellings(tm.NOTICE))),
     st.text("0123456789.()[] abcABC①②③⑴１２３（）－-_:§/　", max_size=8),
