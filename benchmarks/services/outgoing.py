@@ -58,11 +58,16 @@ class _Server(socketserver.StreamRequestHandler):
             self.wfile.write(_ANSWER)
 
 
+class _ThreadingServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 2 * max(CALLERS)
+    """The connections that may wait, so that none of many callers is reset."""
+
+
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
     """Return a context manager: the URL of a server, in a thread of its own."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Server) as server:
-        server.daemon_threads = True
+    with _ThreadingServer(("127.0.0.1", 0), _Server) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/letters"
