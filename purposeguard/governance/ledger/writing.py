@@ -23,9 +23,19 @@ RETRIED_SQLSTATES: Final = ("40001", "40P01")
 WRITE: Final = sa.text("SELECT last_seq, last_hash FROM purposeguard_ledger_write(CAST(:request AS jsonb))")
 
 # Each statement of a single entry costs more to build than to run, so they are built once.
-SELECT_HEAD: Final = sa.select(head.c.seq, head.c.hash).where(head.c.id == 1)
-SELECT_LAST: Final = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1)
-SELECT_HASH: Final = sa.select(ledger.c.hash).where(ledger.c.seq == sa.bindparam("seen"))
+_last: Final = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1).subquery("last")
+_seen: Final = sa.select(ledger.c.hash).where(ledger.c.seq == sa.bindparam("seen")).scalar_subquery()
+SELECT_END: Final = (
+    sa.select(
+        head.c.seq,
+        head.c.hash,
+        _last.c.seq.label("last_seq"),
+        _last.c.hash.label("last_hash"),
+        _seen.label("seen_hash"),
+    )
+    .select_from(head.outerjoin(_last, sa.true()))
+    .where(head.c.id == 1)
+)
 INSERT_ENTRIES: Final = sa.insert(ledger)
 MOVE_HEAD: Final = sa.update(head).where(head.c.id == 1)
 
@@ -176,14 +186,14 @@ def _write_to_sqlite(connection: sa.Connection, transaction: LedgerTransaction) 
             raise Conflict
     if not transaction.entries:
         return None
-    found = connection.execute(SELECT_HEAD).one_or_none()
+    seen, seen_hash = transaction.seen
+    found = connection.execute(SELECT_END, {"seen": seen}).one_or_none()
     if found is None:
         raise make_broken_error("missing")
-    end: tuple[int, str] = found[0], found[1]
-    if end != tuple(connection.execute(SELECT_LAST).one_or_none() or (0, GENESIS)):
+    end: tuple[int, str] = found.seq, found.hash
+    if end != ((0, GENESIS) if found.last_seq is None else (found.last_seq, found.last_hash)):
         raise make_broken_error("end")
-    seen, seen_hash = transaction.seen
-    there = connection.scalar(SELECT_HASH, {"seen": seen}) if seen else seen_hash
+    there = found.seen_hash if seen else seen_hash
     archived = read_boundary(connection) if there is None else None
     if there != seen_hash and (archived is None or archived.seq < seen):
         raise make_broken_error("seen")
