@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_origin
@@ -19,7 +18,6 @@ from pydantic import BaseModel, ValidationError
 from purposeguard.containers import omit_keys
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.fields import ONE_LINE
-from purposeguard.notice.positions import Position, explain_toml_error, find_positions
 from purposeguard.notice.schema import FORMAT, Channels, Document, PurposeRow
 from purposeguard.notice.texts import ByLanguage, Titles
 from purposeguard.notice.timezones import suggest_name as nearest_zones
@@ -28,6 +26,8 @@ from purposeguard.notice.vocabulary import find_nearest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from purposeguard.notice.positions import Position
 
 LARGEST_FILE = 16 * 2**20
 """The greatest size of a notice file in bytes: some thirty times a notice of 2,000 purposes."""
@@ -84,6 +84,8 @@ def parse_toml(text: str, origin: str, *, may_be_empty: bool = False) -> ParsedT
         NoticeError: the text is empty or not TOML.
         TypeError: it is no text.
     """
+    import tomllib  # noqa: PLC0415  # Generated modules contain their notice as JSON.
+
     value: object = text  # Callers may be untyped.
     if not isinstance(value, str):
         raise TypeError(f"a notice is read from a text in TOML, not from {_name_with_article(value)}")
@@ -94,6 +96,8 @@ def parse_toml(text: str, origin: str, *, may_be_empty: bool = False) -> ParsedT
             origin, "is nested too deeply to be a notice", "write a table under a `[header]`"
         ) from error
     except ValueError as error:  # A TOMLDecodeError, or a number with too many digits.
+        from purposeguard.notice.positions import explain_toml_error  # noqa: PLC0415  # Only faults have positions.
+
         before, reason, suggestion = explain_toml_error(text, str(error))
         raise _make_end_of_text_error(before, origin, f"is not TOML: {reason}", suggestion) from error
     if not tables and not may_be_empty:
@@ -151,6 +155,8 @@ def locate_faults(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fa
 
 def _index_positions(text: str) -> dict[str, Position]:
     """Return place → its position in a text."""
+    from purposeguard.notice.positions import find_positions  # noqa: PLC0415  # Only faults have positions.
+
     return {_format_place(location): position for location, position in find_positions(text).items()}
 
 

@@ -7,7 +7,6 @@ dump and a generated module have the place and the hash, so they need nothing be
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -42,6 +41,8 @@ def fingerprint(passage: Passage) -> str:
 
 def digest_of_words(row: Named) -> str:
     """Return the digest of what a person reads of a row: its titles and its published words, in every language."""
+    import json  # noqa: PLC0415  # Only records of consent need it.
+
     texts = dict(row.text or {})
     titles = {tag: " ".join(row.title[tag].split()) for tag in row.title}
     words = [titles, {tag: fingerprint(texts[tag]) for tag in texts}]
