@@ -7,6 +7,7 @@ Only short code of this package runs under a lock: no callbacks, and no code of 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Generic, Self, TypeVar, overload
@@ -29,6 +30,26 @@ def make_lock() -> threading.RLock:
     lock = threading.RLock()
     _LOCKS.add(lock)
     return lock
+
+
+class Signal:
+    """A wake-up call from one thread to another. Neither a signal handler nor a second call can break it."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        """Make a signal that was not sent yet."""
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the signal is sent, but not longer than so many seconds."""
+        self._lock.acquire(timeout=max(0.0, seconds))
+
+    def send(self) -> None:
+        """Wake up the thread that waits, or the next one that will."""
+        with contextlib.suppress(RuntimeError):  # It was sent before.
+            self._lock.release()
 
 
 class cached_property(Generic[T]):  # noqa: N801  # used as a decorator

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
 from purposeguard.governance.deadlines import current_deadline
-from purposeguard.locks import make_lock
+from purposeguard.locks import Signal, make_lock
 
 E = TypeVar("E")
 R = TypeVar("R")
@@ -39,18 +39,15 @@ class _WaitingEvent(Generic[E, R]):
         self.error: Exception | None = None
         self.writes_alone = False
         """True if the group was not written because of one of its events, perhaps another one."""
-        # The lock is a signal that neither a signal handler nor a second wake-up can break.
-        self._turn = threading.Lock()
-        self._turn.acquire()
+        self._turn = Signal()
 
     def wait(self, seconds: float) -> None:
         """Wait until the event is settled, or until its thread shall write, or for so many seconds."""
-        self._turn.acquire(timeout=max(0.0, seconds))
+        self._turn.wait(seconds)
 
     def wake(self) -> None:
         """End `wait`."""
-        with contextlib.suppress(RuntimeError):  # It was woken before.
-            self._turn.release()
+        self._turn.send()
 
 
 class GroupCommit(Generic[E, R]):

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.locks import _LOCKS, _release, make_lock
+from purposeguard.locks import _LOCKS, Signal, _release, make_lock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import forking
 from purposeguard.runtime.clock import Clock
@@ -324,3 +325,15 @@ def test_imports_are_finished_before_a_fork_where_other_threads_may_have_begun_t
     monkeypatch.setattr(forking, "import_module", loaded.append)
     forking.load_before_fork()
     assert loaded == ([] if threads == 1 else ["purposeguard.runtime.results", "difflib"])
+
+
+def test_a_signal_that_was_sent_before_ends_the_next_wait_only() -> None:
+    signal = Signal()
+    signal.send()
+    signal.send()
+    started = time.monotonic()
+    signal.wait(30)
+    assert time.monotonic() - started < 10
+    signal.wait(-1)
+    signal.wait(0.01)
+    assert time.monotonic() - started >= 0.01
