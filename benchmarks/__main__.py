@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     effort = QUICK if options.quick else FULL
-    chosen = table.chosen((*table.TARGETS, *table.ROWS, *table.FLOORS, *table.BESIDE), options.only)
+    chosen = table.chosen((*table.TARGETS, *table.ROWS, *table.MODELS, *table.FLOORS, *table.BESIDE), options.only)
     groups = dict.fromkeys(row.group for row in chosen)
     if options.only is None or options.only.casefold() in "peers":
         groups["peers"] = None
@@ -95,6 +95,7 @@ def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:
     for title, group, form in (
         ("Targets", table.TARGETS, table.format_comparison),
         ("Rows", table.ROWS, table.format_comparison),
+        ("Models", table.MODELS, table.format_untargeted),
         ("Floors", table.FLOORS, table.floor_table),
         ("Beside them", table.BESIDE, table.format_untargeted),
     ):

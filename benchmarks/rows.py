@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 import purposeguard as pg
@@ -59,11 +59,6 @@ COPIED = {
 }
 NESTED = "customer → orders → addresses, one field of each withheld"
 NESTED_COPIED = "`model_copy` of the customer and all models in it"
-
-SEALED_BUILT = "`PersonalModel` with three sealed fields, validated"
-PLAIN_BUILT = "the plain model validated"
-SEALED_DUMPED = "`PersonalModel`s dumped to JSON within a purpose, as a list"
-PLAIN_DUMPED = "the plain models dumped to JSON, as a list"
 
 NARROWED_WARM = "narrowed by subject, warm"
 NARROWED_COLD = "narrowed by subject, cold"
@@ -133,20 +128,6 @@ class CustomerWithOrders(BaseModel):
     orders: list[Order]
 
 
-class PlainMember(BaseModel):
-    number: int
-    name: str
-    email: str
-    device: str
-
-
-class Member(pg.PersonalModel):
-    number: int
-    name: pg.Personal[str, tm.Registration]
-    email: pg.Personal[str, tm.Registration]
-    device: pg.Personal[str, tm.ProductData]
-
-
 class MarkedCustomer(BaseModel):
     number: Annotated[int, pg.Subject]
     name: Annotated[str, tm.Registration]
@@ -162,10 +143,6 @@ class SlottedValue:
 
 PLAIN: list[dict[str, Any]] = [
     {"number": number, "name": f"name {number}", "last_scan": f"day {number}"} for number in range(COUNT)
-]
-MEMBERS = [
-    {"number": row["number"], "name": row["name"], "email": f"{row['number']}@example.com", "device": "laptop"}
-    for row in PLAIN
 ]
 
 
@@ -190,7 +167,6 @@ def rows() -> list[Case]:
         *_make_plain_cases(guard),
         *_make_withheld_cases(guard),
         *_make_nested_cases(guard),
-        *_make_sealed_cases(guard),
         *_make_narrowed_cases(),
         *_tasks(guard),
         *_blocks(guard),
@@ -284,22 +260,6 @@ def _make_nested_cases(guard: pg.Guard) -> list[Case]:
     return [
         _case(NESTED, "withholding()", {"withholding": withholding}, within),
         _case(NESTED_COPIED, "[copied(row) for row in rows]", {"copied": copy_nested, "rows": customers}),
-    ]
-
-
-def _make_sealed_cases(guard: pg.Guard) -> list[Case]:
-    plain, sealed = TypeAdapter(list[PlainMember]), TypeAdapter(list[Member])
-    plain_members, members = plain.validate_python(MEMBERS), sealed.validate_python(MEMBERS)
-    within = _make_use(guard, tm.ProductProvision)
-    with within():
-        _expect(sealed.dump_json(members) == plain.dump_json(plain_members))
-    return [
-        _case(SEALED_BUILT, "[validated(row) for row in rows]", {"validated": Member.model_validate, "rows": MEMBERS}),
-        _case(
-            PLAIN_BUILT, "[validated(row) for row in rows]", {"validated": PlainMember.model_validate, "rows": MEMBERS}
-        ),
-        _case(SEALED_DUMPED, "dump(members)", {"dump": sealed.dump_json, "members": members}, within),
-        _case(PLAIN_DUMPED, "dump(members)", {"dump": plain.dump_json, "members": plain_members}),
     ]
 
 

@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks import decisions, floors, growth, peers, processes, row_peers, rows
+from benchmarks import decisions, floors, growth, models, peers, processes, row_peers, rows
 from benchmarks.timing import Figure, Times, figure, ratio
 
 Runs = Mapping[str, Sequence[Times]]
@@ -73,8 +73,10 @@ ROWS = (
     Row("rows", rows.READ_ACCESS, rows.BUILT, 0.05),
     *(Row("rows", rows.WITHHELD[kind], rows.COPIED[kind], 1.2) for kind in rows.KINDS),
     Row("rows", rows.NESTED, rows.NESTED_COPIED, 1.2),
-    Row("rows", rows.SEALED_BUILT, rows.PLAIN_BUILT, 2.5),
-    Row("rows", rows.SEALED_DUMPED, rows.PLAIN_DUMPED, 1.5),
+    *(
+        Row("models", models.name_case(models.OURS, action), models.name_case(models.PLAIN, action), limit)
+        for action, limit in models.ACTIONS.items()
+    ),
     Row("rows", rows.NARROWED_WARM, rows.BUILT, 0.3),
     Row("rows", rows.NARROWED_COLD, rows.BY_HAND, 1.5),
     Row("rows", rows.OPEN_TASK, rows.OPEN_THREAD, 1.5),
@@ -99,6 +101,12 @@ FLOORS = tuple(
         floors.SLOT,
         floors.OPENED,
     )
+)
+MODELS = tuple(
+    Row("models", models.name_case(kind, action), models.name_case(models.PLAIN, action))
+    for action in models.ACTIONS
+    for kind in (models.SMALLEST, models.SQLMODEL, models.MSGSPEC)
+    if kind != models.SMALLEST or action == models.WRITTEN
 )
 BESIDE = (
     Row("decisions", decisions.OPEN, floors.OPENED),
@@ -160,6 +168,8 @@ def format_untargeted(rows: Sequence[Row], runs: Runs) -> str:
     """Return the table of what has no target."""
     lines = []
     for row in rows:
+        if not row.is_measured(runs):
+            continue
         times = spread(ratio(runs[row.group], row.case, row.floor)) if row.floor else ""
         lines.append([row.case, amount(figure(runs[row.group], row.case).value, row.unit), times, row.floor or ""])
     return markdown(["what", "takes", "ratio (quartiles)", "to"], lines)

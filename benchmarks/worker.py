@@ -15,12 +15,13 @@ from benchmarks.timing import Case, race
 RACES = {
     "decisions": ("floors.floors", "decisions.decisions"),
     "growth": ("growth.growth",),
+    "models": ("models.models",),
     "peers": ("peers.peers",),
     "rows": ("rows.rows",),
 }
 """Group → the functions that give its cases, by module."""
 
-FEWER = {"rows": 5}
+FEWER = {"models": 5, "rows": 5}
 """Groups whose blocks are long, so that one in so many is enough."""
 
 

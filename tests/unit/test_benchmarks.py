@@ -15,6 +15,7 @@ from benchmarks import (
     floors,
     growth,
     memory,
+    models,
     peers,
     processes,
     row_peers,
@@ -66,10 +67,10 @@ def test_every_row_is_measured_by_its_group():
 def test_rows_measure_what_their_targets_ask_for(monkeypatch):
     monkeypatch.setattr(rows, "COUNT", 200)
     monkeypatch.setattr(rows, "PLAIN", rows.PLAIN[:200])
-    monkeypatch.setattr(rows, "MEMBERS", rows.MEMBERS[:200])
+    monkeypatch.setattr(models, "INPUTS", models.INPUTS[:200])
     with rows.open_cases() as cases:
-        measured = {case.name for case in cases}
-    missing = {name for row in table.ROWS for name in (row.case, row.floor or row.case)} - measured
+        measured = {case.name for case in (*cases, *models.models())}
+    missing = {name for row in (*table.ROWS, *table.MODELS) for name in (row.case, row.floor or row.case)} - measured
     assert {name for name in missing if "attrs" not in name} == set()
     assert {row_peers.LOOP, row_peers.FIELD_MASK, row_peers.REGEX, row_peers.CRITERIA} <= measured
 
