@@ -40,6 +40,7 @@ from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from purposeguard.runtime.registry import Activity
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import NO_USE, InactiveUse, Use, end_use
+from purposeguard.values.opener import dump_opener_var
 
 HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
@@ -437,10 +438,12 @@ def site_of(frame: FrameType) -> Site:
 def without_purpose(guard: Guard) -> Generator[None]:
     """Suspend the purpose under way inside the block, for code that a framework runs in place of another process."""
     token = guard.engine.set_ambient(NO_USE)
+    dump_opener_var.set(None)
     try:
         yield
     finally:
         guard.engine.reset_ambient(token)
+        dump_opener_var.set(None)
 
 
 def under_way(guard: Guard) -> Use[Any] | None:

@@ -693,6 +693,8 @@ def end_use(use: Use[Any]) -> None:
     if engine.innermost() is use:
         # If a block is left in another context than it was entered in, there is nothing to restore.
         engine.set_ambient(before)
+        if dump_opener_var.get() is not None:
+            dump_opener_var.set(None)
 
 
 def invalidate(use: Use[Any]) -> None:
@@ -820,8 +822,7 @@ def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
             use._identify_runner = check_frames(use._identify_runner, None, before)
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
-        # A use that is entered during a dump ends the shortcut for its fields. The dump itself resets the variable at
-        # its end, so it is not restored here.
+        # A use that is entered or left during a dump, or between two dumps, ends the shortcut of the previous use.
         if get_dump_opener() is not None:
             dump_opener_var.set(None)
         use._before = token = enter(use)
@@ -837,6 +838,8 @@ def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
             use._counted = NO_COUNTS
             use._before = NO_USE
             leave(token)
+            if get_dump_opener() is not None:
+                dump_opener_var.set(None)
 
     return activity_wrapper
 

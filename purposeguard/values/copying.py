@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.plan import RowReader
+from purposeguard.values.pydantic import set_fields
 from purposeguard.values.withheld import GONE
 
 Copies = Callable[..., list[Any]]
@@ -40,12 +41,13 @@ def compile_row_copier(
         if base.__private_attributes__ or base.model_config.get("extra") == "allow":
             return None
         names |= {"left": frozenset(visible)}
+        names |= {"put_fields": set_fields}
         names |= {f"set_{name}": vars(BaseModel)[f"__pydantic_{name}__"].__set__ for name in _BESIDE}
         names |= {"fields_of": vars(BaseModel)["__pydantic_fields_set__"].__get__}
         return compiled(
             "held = held_of(row)",
             "copy = new(cls)",
-            f"put(copy, '__dict__', {{{values}}})",
+            f"put_fields(copy, {{{values}}})",
             "set_fields_set(copy, fields_of(row) & left)",
             "set_extra(copy, None)",
             "set_private(copy, None)",

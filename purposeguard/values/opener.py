@@ -5,9 +5,9 @@ An `Opener` is a use as `purposeguard.values` sees it, which does not import the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar, copy_context
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
@@ -21,6 +21,21 @@ class Opener:
 
     _is_placeholder: ClassVar[bool] = False
     """True for the object that stands in for a use while none is under way."""
+
+    if TYPE_CHECKING:
+        # A subclass has slots for them.
+
+        _allowed_labels: set[object] | frozenset[object]
+        """The labels that may be opened without asking for a decision or counting."""
+
+        _counted: Mapping[object, Any]
+        """The same if uses are counted, each with the function that counts a use."""
+
+        _entered_by: object
+        """The task, greenlet or thread in which the use is valid."""
+
+        _identify_runner: Any
+        """The function that returns the task, greenlet or thread that is running."""
 
     def explain_absence(self) -> str | None:
         """Return why the use does not hold here and now; None if it does."""
@@ -52,17 +67,33 @@ class Opener:
 
 
 dump_opener_var: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
-"""The use that opens the sealed fields of the model that is being written.
+"""The use that opened the row or field that was written last.
 
-None if each field has to find its use itself, as after another use was entered meanwhile.
+None if each has to find its use itself. Whatever makes another use ambient sets it to None, at the start of a use and
+at its end.
 """
+
+
+def is_usable(opener: Opener | None) -> TypeGuard[Opener]:
+    """Return True if a use is valid in the task, greenlet or thread that is running."""
+    try:
+        return opener is not None and opener._entered_by == opener._identify_runner()
+    except (ReferenceError, RuntimeError):  # It belongs to an event loop, and none runs here, or its owner is gone.
+        return False
+
+
+def _iter_uses() -> Iterator[Opener]:
+    """Yield the uses in the variables of the current context."""
+    for variable, value in copy_context().items():
+        if isinstance(value, Opener) and not value._is_placeholder and variable is not dump_opener_var:
+            yield value
 
 
 def get_sole_opener() -> Opener | None:
     """Return the only use in the context, if it holds here; None if there is no use, or several."""
     sole: Opener | None = None
-    for value in copy_context().values():
-        if isinstance(value, Opener) and not value._is_placeholder and value is not sole:
+    for value in _iter_uses():
+        if value is not sole:
             if sole is not None:
                 return None
             sole = value
@@ -94,10 +125,9 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
     # Each guard keeps its current use in a context variable, which is unset until a use is entered. An application may
     # keep uses in variables of its own as well; for each guard, the current use decides.
     current_uses: dict[int, Opener] = {}
-    for value in copy_context().values():
-        if isinstance(value, Opener) and not value._is_placeholder:
-            use = value._current_use()
-            current_uses[id(use)] = use
+    for value in _iter_uses():
+        use = value._current_use()
+        current_uses[id(use)] = use
     uses = list(current_uses.values())
     # If no use holds here, all stay candidates: if one remains, opening with it says why it does not hold.
     candidates = [use for use in uses if use.explain_absence() is None] or uses

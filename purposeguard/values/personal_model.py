@@ -6,7 +6,6 @@ import inspect
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Self, get_args, get_origin
 
 from pydantic import (
@@ -24,7 +23,16 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticSerializationE
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.vocabulary import find_nearest, is_union
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.values.opener import Opener, dump_opener_var, find_opener, get_sole_opener
+from purposeguard.values.opener import dump_opener_var, find_opener, get_sole_opener
+from purposeguard.values.plain_row import (
+    PLAIN_LANE,
+    SEALED_LANE,
+    SERIALIZER,
+    VALIDATOR,
+    PlainRowModel,
+    keep_fields,
+    settle,
+)
 from purposeguard.values.pydantic import (
     HIDDEN,
     WHOLE,
@@ -40,15 +48,14 @@ from purposeguard.values.pydantic import (
     refusals,
     report_refusal,
     row_under_way,
+    was_withheld,
+    withheld_models,
 )
 from purposeguard.values.sealed import Sealed, make_failure
 from purposeguard.values.type_schema import Model, Shape
 
 _MISSPELT: Final = 0.75
 """The least similarity to a field name at which an error shows a key: `nmae` is similar to `name`, `Jane` is not."""
-
-_met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
-"""The use that withheld fields in the dump under way, and the identities of the models that it looked at."""
 
 # fmt: off
 _CONSTRAINTS: Final = (
@@ -59,11 +66,7 @@ _CONSTRAINTS: Final = (
 """Constraints that pydantic would check on the seal itself if they were stated for a sealed field."""
 
 
-_SERIALISED: Final = "_purposeguard_serialize"
-"""The prefix of the names of serialisers that withhold fields."""
-
-
-class PersonalModel(BaseModel):
+class PersonalModel(PlainRowModel):
     """A pydantic model that does three things beyond `BaseModel`, for its tagged and sealed fields.
 
     - `model_dump(mode="withhold")` leaves out what the purpose under way may not use. For JSON and for type adapters,
@@ -82,19 +85,20 @@ class PersonalModel(BaseModel):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        cls.__purposeguard_layout__ = None
         # Each class gets a validator of its own, with another name than those of its bases. Validators of a model wrap
         # each other in the order in which they are declared, and this one must be outside all others.
         validator: Any = classmethod(_validate_model)
-        setattr(cls, f"_purposeguard_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
+        setattr(cls, f"{VALIDATOR}_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
         # The last serialiser of a model replaces all others, so a serialiser of the application is wrapped.
         for serializer in [member for member in vars(cls).values() if _is_serializer(member)]:
-            setattr(cls, f"{_SERIALISED}_{id(cls)}", _wrap_serializer(serializer))
+            setattr(cls, f"{SERIALIZER}_{id(cls)}", _wrap_serializer(serializer))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         super().__pydantic_init_subclass__(**options)
         *_, last = cls.__pydantic_decorators__.model_serializers.values()
-        if not last.cls_var_name.startswith(_SERIALISED):
+        if not last.cls_var_name.startswith(SERIALIZER):
             raise TypeError(
                 f"{cls.__qualname__} gets the model serialiser `{last.cls_var_name}` from a base that is no "
                 "PersonalModel, and would write what is to be withheld: define it in a PersonalModel"
@@ -119,7 +123,9 @@ class PersonalModel(BaseModel):
                 try:
                     return handler(self)
                 finally:
-                    dump_opener_var.reset(token)
+                    # It is another one if another use was entered or left in the meantime.
+                    if dump_opener_var.get() is opener:
+                        dump_opener_var.reset(token)
         return _serialize_model(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
@@ -127,11 +133,19 @@ class PersonalModel(BaseModel):
 
         def model_dump(self, **options: Any) -> dict[str, Any]:
             """Dump the model as pydantic does, but raise the violation itself if the dump is refused."""
+            layout = type(self).__purposeguard_layout__
+            row = None if options or layout is None else layout.find_writable_row(self)
+            if row is not None:
+                return layout.serializer.to_python(row)
             with raise_dump_refusal(self):
                 return super().model_dump(**options)
 
         def model_dump_json(self, **options: Any) -> str:
             """Dump the model as pydantic does, but raise the violation itself if the dump is refused."""
+            layout = type(self).__purposeguard_layout__
+            row = None if options or layout is None else layout.find_writable_row(self)
+            if row is not None:
+                return layout.serializer.to_json(row).decode()
             with raise_dump_refusal(self):
                 return super().model_dump_json(**options)
 
@@ -162,13 +176,17 @@ class PersonalModel(BaseModel):
         def __setattr__(self, name: str, value: object) -> None:
             """Set a field as pydantic does, but do not show the new value in an error."""
             errors: list[ValidationError] = []
+            settle(self)
             try:
-                return super().__setattr__(name, value)
+                super().__setattr__(name, value)
             except ValidationError as error:
                 # Only the error about a frozen model or field did not go through the validators.
                 if "frozen" not in error.errors()[0]["type"]:
                     raise
                 errors.append(error)
+            else:
+                keep_fields(self)  # The name may be `__dict__`.
+                return
             finally:
                 del value  # Keep the value out of the traceback.
             raise _hide_input(errors, type(self))
@@ -204,18 +222,17 @@ def _require_subject_marks(cls: type[BaseModel]) -> None:
 
 def _serialize_model(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """Write a model for a dump: all of it, or only the fields that may be used."""
-    met = _met.get()
+    met = withheld_models.get()
     try:
         _require_subject_marks(type(model))
     except UnlabelledData as error:
         report_refusal(error)
         raise
     row = row_under_way.set(CurrentRow(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
-    token = dump_opener_var.set(None)
+    dump_opener_var.set(None)
     try:
         return _serialize_within_dump(model, write, info)
     finally:
-        dump_opener_var.reset(token)
         row_under_way.reset(row)
 
 
@@ -230,14 +247,13 @@ def _serialize_within_dump(model: PersonalModel, write: Callable[[Any], Any], in
     models: list[Any] = []
     try:
         opener = find_opener(None, info.context)
-        met = _met.get()
-        if met is not None and met[0] is opener and id(model) in met[1]:
+        if was_withheld(model, opener):
             return write(model)  # The outer model was already withheld from as a whole.
         visible_model = opener._withhold_for_dump(model, models)
     except (PurposeGuardError, TypeError) as error:
         report_refusal(error)
         raise
-    token = _met.set((opener, frozenset(map(id, models))))
+    token = withheld_models.set((opener, frozenset(map(id, models))))
     try:
         if find_unreadable(visible_model):
             # A computed field needs a withheld field. Only a separate dump can leave it out.
@@ -248,7 +264,7 @@ def _serialize_within_dump(model: PersonalModel, write: Callable[[Any], Any], in
         report_refusal(error)
         raise
     finally:
-        _met.reset(token)
+        withheld_models.reset(token)
 
 
 _OPTIONS: Final = (
@@ -314,16 +330,14 @@ def _is_sealed(annotation: Any) -> bool:
 def _validate_model(
     cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
 ) -> PersonalModel:
-    hidden: Exception | None = None
-    errors: list[ValidationError] = []
     try:
         return handler(value)
     except ValidationError as error:
-        errors.append(error)
+        errors, hidden = [error], None
     except Exception as error:  # noqa: BLE001  # The error is raised below, or replaced by one that shows no value.
         # A built-in error in a validator may show the value. An error class of the application is raised on purpose.
         slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
-        hidden = make_failure(f"a validator of {cls.__qualname__}", error) if slip else error
+        errors, hidden = [], make_failure(f"a validator of {cls.__qualname__}", error) if slip else error
     finally:
         del value  # Keep the value out of the traceback.
     raise hidden or _hide_input(errors, cls)
@@ -374,7 +388,7 @@ def _find_seal_path(inside: object, value: Sealed | None, above: frozenset[int] 
     return None
 
 
-def _hide_input(errors: list[ValidationError], cls: type[BaseModel]) -> ValidationError:
+def _hide_input(errors: list[ValidationError], cls: type[PersonalModel]) -> ValidationError:
     """Return the error without the values of tagged and sealed fields, and without the whole input.
 
     Args:
@@ -387,6 +401,8 @@ def _hide_input(errors: list[ValidationError], cls: type[BaseModel]) -> Validati
     """
     error = errors.pop()
     title, lines = error.title, error.errors()
+    if cls.__purposeguard_layout__ is not None:
+        lines = _choose_lines(lines)
     del error
     try:
         return ValidationError.from_exception_data(title, list(map(_InputHiding(cls).hide, lines)))
@@ -395,6 +411,19 @@ def _hide_input(errors: list[ValidationError], cls: type[BaseModel]) -> Validati
     finally:
         lines.clear()  # Keep the input out of the traceback.
     raise unreadable.with_traceback(None)
+
+
+def _choose_lines(lines: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the lines of the second of two validations, as if there had been no other."""
+    if not lines or lines[0]["loc"][:1] not in {(PLAIN_LANE,), (SEALED_LANE,)}:
+        return lines
+    chosen: list[ErrorDetails] = []
+    for line in lines:
+        if line["loc"][0] == SEALED_LANE:
+            line["loc"] = line["loc"][1:]
+            chosen.append(line)
+    lines.clear()  # Keep the input out of the traceback.
+    return chosen
 
 
 class _InputHiding:

@@ -48,7 +48,7 @@ from purposeguard.notice.vocabulary import (
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import ALIASES, PLAIN
-from purposeguard.values.opener import dump_opener_var, find_opener
+from purposeguard.values.opener import Opener, dump_opener_var, find_opener, is_usable
 from purposeguard.values.rows import row_contexts_of
 from purposeguard.values.sealed import Sealed, make_failure, redact_error, seal
 from purposeguard.values.type_schema import Model, Shape, read_shape
@@ -80,7 +80,7 @@ def make_pydantic_filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, 
     def fill_instance(visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
         instance = object.__new__(cls)
         values = {name: value for name, value in visible.items() if name in fields}
-        _set(instance, "__dict__", values)
+        set_fields(instance, values)
         _set(instance, "__pydantic_fields_set__", values.keys() & beside.get("fields_set", ()))
         _set(instance, "__pydantic_extra__", {} if allows_extra else None)
         _set(instance, "__pydantic_private__", make_private_attributes(private))
@@ -90,6 +90,14 @@ def make_pydantic_filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, 
 
 
 _set: Final = object.__setattr__
+
+_dict: Final[Any] = vars(BaseModel)["__dict__"]
+
+get_fields: Final[Callable[[Any], dict[str, Any]]] = _dict.__get__
+"""Return the dict of the attributes of a model, even if its class redefines `__dict__`."""
+
+set_fields: Final[Callable[[Any, dict[str, Any]], None]] = _dict.__set__
+"""Replace the dict of the attributes of a model."""
 
 
 def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
@@ -240,7 +248,7 @@ METHODS: Final = {
 }
 """The methods of a copy's class that are its own."""
 
-_PLAIN: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
+PLAIN_TYPES: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
     {
         "str": (str,),
         "int": (int,),
@@ -289,7 +297,7 @@ refusals: ContextVar[list[DumpRefusal] | None] = ContextVar("purposeguard refusa
 class CurrentRow:
     """The row that is being written. Its row contexts are read when a sealed value in it is opened."""
 
-    __slots__ = ("_around", "_judged", "_row")
+    __slots__ = ("_around", "_judged", "_row", "_row_contexts")
 
     def __init__(self, row: object, around: CurrentRow | None, *, judged: bool) -> None:
         """Remember the row.
@@ -302,21 +310,33 @@ class CurrentRow:
         self._row = row
         self._around = around
         self._judged = judged
+        self._row_contexts: tuple[RowContext, ...] | None = None
 
     @property
     def row_contexts(self) -> tuple[RowContext, ...]:
         """The row contexts of the row, or of the row around it; empty if neither has marks."""
-        around = () if self._around is None else self._around.row_contexts
-        try:
-            return row_contexts_of(self._row, (), around) or around
-        except UnlabelledData:
-            if not self._judged:
-                raise
-        return around  # The marked field was read before it was withheld.
+        if self._row_contexts is None:
+            around = () if self._around is None else self._around.row_contexts
+            try:
+                self._row_contexts = row_contexts_of(self._row, (), around) or around
+            except UnlabelledData:
+                if not self._judged:
+                    raise
+                self._row_contexts = around  # The marked field was read before it was withheld.
+        return self._row_contexts
 
 
 row_under_way: ContextVar[CurrentRow | None] = ContextVar("purposeguard row", default=None)
-"""The row that is being written in the dump under way."""
+"""The row that is being written in the dump under way. While there is one, `dump_opener_var` is None."""
+
+withheld_models: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
+"""The use that withheld fields in the dump under way, and the identities of the models that it looked at."""
+
+
+def was_withheld(model: object, opener: Opener) -> bool:
+    """Return True if a use withheld fields from a model when a model around it was written."""
+    met = withheld_models.get()
+    return met is not None and met[0] is opener and id(model) in met[1]
 
 
 def report_refusal(error: Exception, value: Sealed | None = None) -> None:
@@ -364,14 +384,14 @@ class SealedField:
         inner_type, terms = arguments
         # Pass the hooks in an annotation of the inner type, which may be a definition that is shared. Pydantic would
         # apply hooks of this class on the JSON Schema of a reference to the shared definition.
-        return handler.generate_schema(Annotated[inner_type, _SealedFieldSchema(cls, inner_type, _union_terms(terms))])
+        return handler.generate_schema(Annotated[inner_type, SealedFieldSchema(cls, inner_type, _union_terms(terms))])
 
 
 class _InvalidSealedField(UnlabelledData, PydanticSchemaGenerationError):
     """An annotation that is no sealed field; to pydantic, a type that it has no schema for."""
 
 
-class _SealedFieldSchema:
+class SealedFieldSchema:
     """The schema of one annotation `Personal[T, S]`, through the hooks that pydantic calls.
 
     `T` is read when it is first needed, since models in it may be defined later.
@@ -386,6 +406,10 @@ class _SealedFieldSchema:
         )
         """True if plain input can be sealed: the annotation names sources only."""
         self._kind = _describe_type(inner_type)
+        self.plain: Any = None
+        """The schema of the plain value, if pydantic alone validates and writes it; None if other code does."""
+        self._classes: tuple[type, ...] = ()
+        """The classes of the plain value, if `plain` is set."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         inner = handler(source)
@@ -396,12 +420,15 @@ class _SealedFieldSchema:
         # Put the serialiser in an inner layer: a serialiser of the field replaces the outermost one, and its handler
         # must call the serialiser of the seal.
         layer: Any
-        if inner["type"] in _PLAIN and "serialization" not in inner:  # Pydantic alone writes the opened value.
-            write = self._make_serializer(inner["type"])
+        classes = (str,) if _is_email(self._inner_type) else PLAIN_TYPES.get(inner["type"])
+        if classes is not None and "serialization" not in inner:  # Pydantic alone writes the opened value.
+            self._classes = classes
+            if self._seals:
+                self.plain = inner
             layer = {
                 **inner,
                 "serialization": core_schema.plain_serializer_function_ser_schema(
-                    write, info_arg=True, return_schema=inner
+                    self.open_checked, info_arg=True, return_schema=inner
                 ),
             }
         else:
@@ -418,7 +445,7 @@ class _SealedFieldSchema:
         return {**handler(schema), **self.facts}
 
     @cached_property
-    def _label(self) -> Label:
+    def label(self) -> Label:
         """The label that plain input is sealed under."""
         own = Label(*cast("tuple[type[Source], ...]", self._members))
         inside = read_shape(self._inner_type).label_of_all()
@@ -431,7 +458,7 @@ class _SealedFieldSchema:
         Empty if the annotation leaves it open: then any source is accepted.
         """
         if self._seals:  # Values that this field sealed before have the sources of the inner type, too.
-            return tuple(dict.fromkeys((*self._members, *self._label)))
+            return tuple(dict.fromkeys((*self._members, *self.label)))
         return (*self._members, NotPersonal) if self._members else ()
 
     @cached_property
@@ -443,9 +470,13 @@ class _SealedFieldSchema:
     def facts(self) -> dict[str, Any]:
         """The entries of the JSON Schema that are added to those of the inner type."""
         if self._seals:
-            return {"x-collected-under": list_term_ids(self._label)}
+            return {"x-collected-under": list_term_ids(self.label)}
         clauses = [member.__dict__["clause"] for member in self._members if "clause" in vars(member)]
         return {"x-may-serve": clauses} if clauses else {}
+
+    def seal(self, value: object) -> Any:
+        """Seal a value that was validated as plain."""
+        return seal(self._cls, value, self.label)
 
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         """Return a sealed value as it is; validate and seal anything else. Errors do not show the value."""
@@ -457,7 +488,7 @@ class _SealedFieldSchema:
             return value  # Validating its content would require a use that may open it.
         if not self._seals:
             self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
-        label = self._label
+        label = self.label
         try:
             plain = handler(value)
             # Any other value may contain tags, or data that cannot be sealed.
@@ -470,29 +501,30 @@ class _SealedFieldSchema:
             value = plain = None  # Keep the value out of the traceback.
         raise hidden
 
-    def _make_serializer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
-        """Make a serialiser like `serialize` for a type that pydantic writes without running other code."""
-        cls, classes, get_dump_opener = self._cls, _PLAIN[kind], dump_opener_var.get
-        usual = classes[0]
+    def open_checked(self, value: Any, info: core_schema.SerializationInfo) -> Any:
+        """Open a value that pydantic writes without running other code, and check that it is of its type."""
+        opener = dump_opener_var.get()
+        # During the dump of a model, the application may begin another dump with a use of its own.
+        if type(value) is not self._cls or info.context is not None or not is_usable(opener):
+            opened = self._open_value(value, info)
+        else:
+            try:
+                opened = opener.open(value)
+            except (PurposeGuardError, TypeError) as error:
+                self._report_refusal(error, value, info)
+                raise
+        if isinstance(opened, self._classes):
+            return opened
+        del opened  # Keep the value out of the traceback.
+        # In a union, pydantic tries the next member. Elsewhere it warns with this text and writes the seal itself.
+        raise PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
 
-        def plain(value: Any, info: core_schema.SerializationInfo) -> Any:
-            opener = get_dump_opener()
-            # During the dump of a model, the application may begin another dump with a use of its own.
-            if opener is None or type(value) is not cls or info.context is not None:
-                opened = self._open_value(value, info)
-            else:
-                try:
-                    opened = opener.open(value)
-                except (PurposeGuardError, TypeError) as error:
-                    self._report_refusal(error, value, info)
-                    raise
-            if type(opened) is usual or isinstance(opened, classes):
-                return opened
-            del opened  # Keep the value out of the traceback.
-            # In a union, pydantic tries the next member. Elsewhere it warns with this text and writes the seal itself.
-            raise PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
-
-        return plain
+    def open_or_keep(self, value: Any, info: core_schema.SerializationInfo) -> Any:
+        """Open a value as `open_checked` does. If it is not of its type, return the seal, of which pydantic warns."""
+        try:
+            return self.open_checked(value, info)
+        except PydanticSerializationUnexpectedValue:
+            return value
 
     def _open_value(self, value: Any, info: core_schema.SerializationInfo) -> Any:
         """Open the value by the use that decides here, for the subjects of the row that is being written."""
@@ -546,6 +578,29 @@ class _SealedFieldSchema:
             safe_place = tuple(intersect(line["loc"], self._names))
             lines.append(redact_error_line(line, safe_place, self._kind))
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
+
+
+def get_sealed_schema(schema: Mapping[str, Any]) -> SealedFieldSchema | None:
+    """Return the sealed field that pydantic's schema was made for; None if it was made for something else.
+
+    The schema of its plain value then has the metadata of the whole.
+    """
+    if schema["type"] != "function-wrap" or "serialization" in schema:  # The application may write it differently.
+        return None
+    sealed = getattr(schema["function"].get("function"), "__self__", None)
+    if not isinstance(sealed, SealedFieldSchema):
+        return None
+    if sealed.plain is not None:
+        stated: dict[str, Any] = dict(sealed.plain.get("metadata", {}))
+        for key, value in schema.get("metadata", {}).items():
+            stated[key] = [*stated.get(key, ()), *value] if isinstance(value, list) else value
+        sealed.plain = {**sealed.plain, "metadata": stated}
+    return sealed
+
+
+def _is_email(annotation: Any) -> bool:
+    """Return True for pydantic's `EmailStr`, whose validator returns a text. Importing it would load a large module."""
+    return getattr(annotation, "__module__", "") == "pydantic.networks" and annotation.__qualname__ == "EmailStr"
 
 
 def _return_unchanged(value: Any) -> Any:
