@@ -94,7 +94,7 @@ class Due:
 
     @property
     def share(self) -> float:
-        """The share of the eraser's items that a run would erase, from 0 to 1."""
+        """The share of the eraser's items that a run would erase, from 0 to 1. Meaningless if there is a `problem`."""
         return min(1.0, (self.count + self.pending) / max(1, self.known + self.pending))
 
 
@@ -217,12 +217,15 @@ class RetentionJob:
     def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> RetentionOutcome:
         """Erase what is due, in batches of this size, and resume a run that did not end.
 
-        If an eraser fails, the others go on, and the next run resumes this one.
+        If an eraser fails, the others go on, and the next run resumes this one. Items of persons with an unanswered
+        request are kept, as far as the eraser names the subject of an item (`forgets`); the result then says `left`.
 
         Args:
             batch: The number of items in a batch.
             max_share: The share of an eraser's items that may be due, up to 1. If more is due, nothing is erased, since
-                a clock or a period may be wrong: look at `plan()` before you allow a higher share.
+                a clock or a period may be wrong: look at `plan()` before you allow a higher share. An eraser with a
+                `problem` in the plan has no share: it erases at most the batch that was under way, and the result says
+                why.
             told: Called with the name of an eraser and the number of items that it has erased in a step.
 
         Raises:
@@ -249,7 +252,10 @@ class RetentionJob:
         return RetentionOutcome(run.number, tuple(parts), ended)
 
     def _make_certain_plan(self, max_share: float) -> Plan:
-        """Return the plan if the time is certain and no share exceeds the limit; otherwise raise SweepRefused."""
+        """Return the plan if the time is certain and no share exceeds the limit; otherwise raise SweepRefused.
+
+        Parts with a `problem` are not compared with the limit: how many items their erasers know is not known.
+        """
         doubt = self._clock.doubt()
         if doubt is not None:
             raise SweepRefused(
@@ -258,7 +264,7 @@ class RetentionJob:
             )
         plan = self.plan()
         for due in plan.parts:
-            if due.share > max_share:
+            if due.problem is None and due.share > max_share:
                 raise SweepRefused(
                     f"{due.count + due.pending:,} of the {due.known + due.pending:,} things that eraser {due.eraser} "
                     f"knows are due on {plan.today}, more than the share of {max_share:.0%} that may be erased: see "

@@ -311,6 +311,28 @@ def test_an_eraser_that_is_gone_while_its_batch_was_under_way_is_told(store):
     assert rows.batches == [(1,)]
 
 
+@pytest.mark.parametrize("max_share", [{}, {"max_share": 0}], ids=["by default", "of nothing"])
+def test_a_batch_whose_eraser_is_gone_does_not_stop_the_others(store, max_share):
+    """Nobody knows how much such an eraser has, so its batch is no share of anything."""
+    swept(store, (Rows({1: date.min}, erase=raising(OSError())), "1(a)", {"name": "old"})).run(max_share=1)
+    rows = Rows({number: days_ago(number if max_share == {} else 0) for number in range(34)})
+    outcome = swept(store, (rows, "1(a)", {"name": "new"})).run(**max_share)
+    assert done(outcome) == {"new": 0 if max_share else 3, "old": 0}
+    assert "no eraser of this name" in outcome.parts[1].problem
+    assert not outcome.good
+
+
+def test_a_batch_whose_eraser_cannot_say_what_is_due_does_not_stop_the_others(store):
+    swept(store, (Rows({1: date.min}, erase=raising(OSError())), "1(a)")).run(max_share=1)
+    unable = Rows({1: date.min}, due=raising(OSError()))
+    rows = Rows({number: days_ago(number) for number in range(34)})
+    outcome = swept(store, (unable, "1(a)"), (rows, "1(a)")).run()
+    assert unable.batches == [(1,)]
+    assert done(outcome) == {"e0": 1, "e1": 3}
+    assert "`e0.due` failed with OSError" in outcome.parts[0].problem
+    assert not outcome.ended
+
+
 def test_without_the_store_nothing_is_erased(store):
     rows = Rows({1: date.min})
     sweep = swept(store, (rows, "1(a)"))
