@@ -107,7 +107,7 @@ class PurposeMachine(RuleBasedStateMachine):
         return Guard(self.notice, governance=governance, ledger=self.ledger, clock=self.clock)
 
     def start(self) -> None:
-        """Make the service with `self.guard`; called once, at the beginning."""
+        """Make the service with `self.guard`. Each `begin` calls this: the first one when the machine is made."""
 
     def stopped(self, subject: SubjectId, purpose: str | None) -> None:
         """Handle a subject's request to stop the use for a purpose, named by its clause, or for all (None).
@@ -186,10 +186,12 @@ class PurposeMachine(RuleBasedStateMachine):
         """Return a context manager whose block must be refused exactly if the specification denies it.
 
         Takes the arguments of `may`, and yields its answer. A refusal is caught, and must be in the ledger once;
-        UnknownTerm counts as one if the revision in force lacks a term.
+        UnknownTerm counts as one if the revision in force lacks a term. If `may` allows the use, an activity that
+        states no channel may be refused all the same, where its purpose lists channels (rule 7).
 
         Raises:
-            AssertionError: the block was refused though allowed, or went through though denied.
+            AssertionError: the block was refused though allowed, or went through though denied; or the ledger does not
+                have the refusal exactly once.
             UnknownTerm, TypeError: as `may`.
         """
         probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
@@ -274,7 +276,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.withdrew(subject)
 
     def _stands(self, subject: SubjectId, **changes: Any) -> None:
-        self.office.preference_cache[subject_key(subject)] = self._expected.stands(subject, **changes)
+        self.office.preferences_by_subject[subject_key(subject)] = self._expected.stands(subject, **changes)
 
     @rule(days=st.sampled_from([1, 30, 365, 3650]))
     def let_days_pass(self, days: int) -> None:
@@ -339,7 +341,11 @@ class PurposeMachine(RuleBasedStateMachine):
         self._must_open_nothing(self._left, "a use that has ended opened a sealed value")
 
     def what_is_denied_stays_denied(self) -> None:
-        """Check that each question has the answer that the specification gives now."""
+        """Check that the guard now denies what the specification denies, and allows what it allows.
+
+        A question about a source that the revision in force lacks must be denied. Questions about a purpose or channel
+        that it lacks are skipped.
+        """
         for probe in self._probes:
             if self._expected.is_nothing(probe.purpose, probe.channel):
                 continue
@@ -441,13 +447,13 @@ class Office:
     requires_subject = False
 
     def __init__(self) -> None:
-        self.preference_cache: dict[str, SubjectPreferences] = {}
+        self.preferences_by_subject: dict[str, SubjectPreferences] = {}
         self.provisions: list[Provision] = []
         self._roster = Roster({})
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
         """Return the preferences of a subject."""
-        return self.preference_cache.get(subject, CLEAR)
+        return self.preferences_by_subject.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         """Record the hand-over."""
@@ -456,7 +462,7 @@ class Office:
     def roster(self) -> Roster:
         """Return the preferences of all subjects."""
         groups: dict[SubjectPreferences, tuple[str, ...]] = {}
-        for subject, preferences in sorted(self.preference_cache.items()):
+        for subject, preferences in sorted(self.preferences_by_subject.items()):
             groups[preferences] = (*groups.get(preferences, ()), subject)
         roster = Roster(groups)
         if roster.groups != self._roster.groups:
