@@ -149,7 +149,11 @@ class Crossing:
 
 
 class PassportMiddleware:
-    """An ASGI application that runs another one for the purpose of the passport in each request, or answers 403.
+    """An ASGI application that runs another one for the purpose of the passport in each request, or refuses it.
+
+    A refused HTTP request is answered with the problem of the refusal (`problem_of`): 403 for a passport or purpose
+    that is not accepted, 503 if the store cannot be asked or cannot record a denial. A refused WebSocket is closed with
+    code 1008.
 
     `permits` are the purposes that it may run for, and `audience` is the name that passports are issued to. With
     `required=False` a request without a passport goes on without a purpose. Code that reads personal data in it is then

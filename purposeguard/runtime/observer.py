@@ -51,7 +51,10 @@ class Observer:
     """The base class of observers. A subclass overrides the methods of the events that it needs.
 
     All methods are called synchronously, from any thread. Their errors are not caught, so a use that cannot be recorded
-    does not take place. No argument contains a personal value. Methods that are not overridden cost nothing.
+    does not take place. Methods that are not overridden cost nothing.
+
+    No argument contains a personal value, except ids of subjects (`subject_key`): `excepted` gets `subject` and
+    `exception.subjects`, and `provided` gets `provision.subjects`.
 
     A guard with an observer that overrides `decided`, `entered` or `called` caches no decisions, so that each of them
     is reported. Use these methods in tests, and `counter` in production.

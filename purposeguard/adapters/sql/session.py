@@ -104,10 +104,12 @@ class Statements:
     # ---- analysis and checks ---------------------------------------------------------------------------------------
 
     def analyse(self, text: str) -> Analysis:
-        """Analyze what a statement reads and writes, without deciding anything.
+        """Analyze what a statement reads and writes, without deciding whether a use may do so.
 
         Raises:
             UnresolvedStatement: it is unknown what the statement does.
+            FlowViolation: the statement would write data into a column whose tags do not cover it, for any purpose.
+            UnlabelledData: such a column, or one that flows into it, carries no tag.
         """
         return self._statement(text).read.analysis
 
@@ -176,8 +178,12 @@ class Statements:
         Some rows name their sources themselves. If a use is under way, and not only observed, their values come from
         all sources that it may use; otherwise from any source of the notice.
 
+        Nothing is decided, so no purpose is needed and no purpose is refused.
+
         Raises:
-            UnresolvedStatement, UnlabelledData: as for `check`, except for denials: nothing is decided.
+            UnresolvedStatement, FlowViolation: as `check` does.
+            UnlabelledData: a column carries no tag, or no column says which source a row is of.
+            TypeError, StoreUnavailable: as `narrowed` does, if a use is under way.
         """
         statement = self._statement(text)
         use = find_current_use(self.decider.engine)
