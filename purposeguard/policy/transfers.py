@@ -164,8 +164,15 @@ def list_objections(
 ) -> tuple[str, ...]:
     """Return the objections to handing data to this recipient today, in the order of the clauses.
 
-    The result is empty if nothing in clauses 4 to 6 speaks against it. Whether the data may serve the purpose at all
-    (clause 4) is decided by the table of the notice, and not here.
+    The result is empty if the clauses on recipients allow the hand-over. These are:
+
+    - If clauses on third parties (`[[provision]]`) name this kind of recipient, one of them must allow it, and the
+      result is that of the clause with the fewest objections. Each has terms of its own about the place, the data and
+      the purposes. Clause 5 applies unless it states `countries`, and clause 6 unless its `safeguards` are `recorded`.
+    - Otherwise, clauses 4 (`[entrustment]`: kind, place and supervision), 5 (`[transfer]`: country) and 6
+      (`[safeguards]`: measures and means) must all allow it. One that the notice lacks objects.
+
+    This function does not decide whether the data may serve the purpose at all. The table of the notice does.
 
     Args:
         document: the notice.

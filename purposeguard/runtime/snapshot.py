@@ -215,8 +215,9 @@ class PolicySnapshot:
     ) -> Verdict:
         """Decide if data from these sources may serve a purpose.
 
-        This is the only place that decides under the notice. All other code caches or explains its answers. Legal
-        exceptions (`purposeguard.runtime.legal_override`) permit uses outside of the notice.
+        This is the only place that decides whether sources may serve a purpose under the notice. All other code caches
+        or explains its answers. `purposeguard.policy.transfers` decides about recipients, and legal exceptions
+        (`purposeguard.runtime.legal_override`) permit uses outside of the notice.
 
         Args:
             sources: The sources of the data.
