@@ -227,7 +227,8 @@ def archive(
         typer.Option(
             "--from",
             metavar="CHECKPOINTS",
-            help="The file or database (URL) of checkpoints. The ledger is verified from the last; a new one is added.",
+            help="The file or database (URL) of checkpoints. The ledger is also verified against the last one. If "
+            "entries are archived, a new one is added.",
         ),
     ] = None,
     key: Annotated[

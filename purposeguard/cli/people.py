@@ -212,7 +212,7 @@ REQUEST_COUNTS: Final[tuple[ReportColumn[_RequestCount], ...]] = (
 
 
 def _request_columns(overview: Overview) -> tuple[ReportColumn[Request], ...]:
-    """Return the columns of requests, as they are on the day of the overview."""
+    """Return the columns of requests. `overdue` and the text of `due_on` depend on the day of the overview."""
     return (
         ReportColumn("id", lambda request: request.id, "no."),
         ReportColumn("kind", lambda request: request.kind, "request", words=True),

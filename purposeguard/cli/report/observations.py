@@ -30,7 +30,7 @@ class ObservedEntryPoint:
     has_violations: bool
     """True if the notice does not permit some of the uses."""
     is_forbidden: bool
-    """True if no purpose of the notice permits all that it read."""
+    """True if some uses are violations, and no single purpose permits all that it read."""
     forbidding: Sequence[str]
     """The ids of the sources without which some purpose would permit the others."""
 
@@ -40,7 +40,7 @@ class Observations:
     """The evidence of a guard's application, and what is still undecided."""
 
     entry_points: Sequence[ObservedEntryPoint]
-    """All entry points: first those that no purpose permits, then those with other violations."""
+    """All entry points: first those that are forbidden, then those with other violations."""
     unresolved: Sequence[tuple[str, str, int]]
     """Statements that could not be analyzed: entry point, description and number of times, the most frequent first."""
     other_revisions: Sequence[str]

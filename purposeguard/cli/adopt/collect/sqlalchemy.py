@@ -154,6 +154,15 @@ def _describe_column(
     tags: Mapping[str, FieldTag | None],
     facts: TypeFacts = UNKNOWN,
 ) -> FoundField:
+    """Describe a column as a field of a class or table.
+
+    Args:
+        column: The column.
+        name: The name of the attribute that is mapped to the column; of a table without a class, the column's name.
+        headers: The headers of the mapped tables, for foreign keys.
+        tags: The tags that the code states for the columns of the table, by column.
+        facts: What the class says about the field beside the column.
+    """
     column_type: Any = column.type
     while isinstance(column_type, types.TypeDecorator):
         column_type = column_type.impl_instance if hasattr(column_type, "impl_instance") else column_type.impl
