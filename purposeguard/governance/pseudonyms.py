@@ -356,10 +356,22 @@ def digest_subject(key: bytes, subject: str) -> str:
 def attach_keys(
     connection: sa.Connection, own: PseudonymKeys, apart: KeyDatabase | None, where: str, *, move: bool
 ) -> None:
-    """Have a store use its keys, which are in the store itself or in `apart`, to which `move` moves them.
+    """Have a store use its keys, which are in the store itself or in a database of their own.
+
+    A new store gets its secret and its mark first. Without `apart`, the keys are read from the store. With `apart`,
+    keys that are still in the store are moved there, and their tables in the store are dropped. Keys of persons are
+    moved only if `move` says so. The keys in `apart` must then have the mark of the store, and be no older copy.
+
+    Args:
+        connection: A connection to the store, in the transaction that opens it.
+        own: The keys object of the store, which is filled.
+        apart: The database of the keys; None if they are in the store.
+        where: The name of the store, for messages.
+        move: True if keys of persons may be moved from the store to `apart`.
 
     Raises:
-        StoreUnavailable: the keys are not those of the store, or are in another place.
+        StoreUnavailable: without `apart`, the store has no keys; with it, the store has keys of persons and `move` is
+            False, or `apart` has no keys, those of another store, or an older copy.
     """
     own.apart = apart
     inside = sa.inspect(connection).has_table(vault.name)
@@ -392,7 +404,7 @@ def attach_keys(
 
 
 def _make_vault(connection: sa.Connection) -> str:
-    """Return the row of the vault, which is made with the store."""
+    """Make the row of the vault, and note its mark in the store. Return the mark."""
     mark = secrets.token_hex(16)
     row = {"id": 1, "mark": mark, "secret": secrets.token_bytes(32), "issued": 0, "applied": 0}
     now = datetime.datetime.now(UTC)

@@ -67,10 +67,11 @@ def nothing_hops() -> contextlib.AbstractContextManager[None]:
 
 
 def hops(fn: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a function that its framework runs in a thread or task for a request, so that it has the request's purpose.
+    """Wrap a function that "hops": its framework runs it for a request, but in another thread or task.
 
-    A generator has it at each step. `fn` runs unchanged if there is no request, if the request has ended, or if its
-    purpose is already active.
+    The wrapped function runs for the purpose of the request: the one of the `hopping` block from whose context the
+    thread or task copied its own. A generator has it at each step. `fn` runs unchanged if there is no such block, if
+    its use has ended, or if that use is already active here.
 
     Raises:
         TypeError: `fn` is no function, class or other callable object.
@@ -119,7 +120,11 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
 
 
 async def settled(engine: Engine) -> None:
-    """Find out whether the store of governance answers. If it does not, uses that need it are refused at once."""
+    """Wait until it is settled whether the store of governance answers. Raise nothing if it does not.
+
+    The event loop is not blocked meanwhile. If the store does not answer, later uses that need it are refused at once,
+    instead of each waiting for the store.
+    """
     if engine.oversight is not None:
         with contextlib.suppress(StoreUnavailable):
             await ask_ahead(engine)

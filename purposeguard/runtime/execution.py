@@ -30,10 +30,15 @@ def current_execution() -> ExecutionProbe:
 
     Returns:
         A function and its current result. The function returns an equal object as long as the same task, greenlet or
-        thread is running. The object is the current task of an event loop; otherwise a weak proxy of the greenlet, if
-        greenlets are in use; otherwise the identifier of the thread. The function raises RuntimeError if it needs an
-        event loop and none is running. Comparing with a greenlet that is gone raises ReferenceError: no use keeps a
-        greenlet alive, and identifiers are reused.
+        thread is running. The object is, in this order:
+
+        - in asyncio, the current task, or the running loop if it runs no task; in trio, the current task. If gevent or
+          eventlet is loaded too, a pair of that and a weak proxy of the greenlet.
+        - a weak proxy of the greenlet, if greenlet is loaded.
+        - the identifier of the thread.
+
+        The function raises RuntimeError if it needs an event loop and none is running. Comparing with a greenlet that
+        is gone raises ReferenceError: no use keeps a greenlet alive, and identifiers are reused.
     """
     # A loop can run only if asyncio is loaded. Importing it for this question would double the import time.
     loop: Any = None

@@ -696,6 +696,8 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
     is_argument = _ITSELF in _iter_arguments(shape)
     if not is_argument and not any(part.repeats for part in shape.iter_parts()):
         return shape
+    # A container in the alias may hold the alias, and so a value of any level at any depth. `anything` unites the
+    # levels: the alias itself, what its containers hold, what containers in those hold, and so on.
     anything, part = _ITSELF, shape
     while part.items is not None:
         anything |= dataclasses.replace(part, items=None)

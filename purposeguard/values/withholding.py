@@ -6,9 +6,7 @@ copies. Other data of the object (cached properties, private attributes, extra k
 have been made from withheld fields. The object itself is returned only if nothing that can be read from it, stored or
 computed, must be left out.
 
-A computed field is *undecided* if its label alone does not decide about it. It is then computed from the visible
-fields, and its permitted part is *pinned*: stored in the copy. Models that are returned are *met*. *Asking ahead* reads
-the preferences of many subjects together.
+`FieldWithholder` explains the terms of its code, such as *undecided* and *pinned*.
 """
 
 from __future__ import annotations
@@ -57,6 +55,17 @@ NOT_PINNED: Final = object()
 class FieldWithholder(ValueWalk):
     """A walk that withholds the fields that a use may not open.
 
+    Terms in the code of this class:
+
+    - *Undecided*: a computed field or property whose value must be looked at, since its label alone does not decide:
+      the label is missing or denied, the value may hold marked rows, or it is a computed field of pydantic.
+    - *Pinned*: an undecided field whose permitted value is stored in the copy. It is computed once, from the visible
+      fields, and not again when it is read.
+    - *Met*: each model that is part of the result, itself or as a copy.
+    - *Held below*: a value that an attribute of its own content leads back to. It cannot be replaced by a copy, since
+      that attribute would still lead to the original.
+    - *Asking ahead*: reading the preferences of the subjects of many rows together, before the rows are looked at.
+
     Args:
         denies: Returns the decision if a label may not be used with these row contexts, and None if it may.
         denies_seal: Decides likewise about a sealed value, without opening it.
@@ -64,14 +73,14 @@ class FieldWithholder(ValueWalk):
         record: Makes the record for the copies from which these fields are withheld.
         key: Tells uses apart that decide or report differently.
         classes: The cache of the classes of copies.
-        met: Gets all models that are returned, themselves or as copies.
+        met: A list to which all models in the result are added, themselves or as copies.
         stream: Wraps an iterator or a coroutine of this shape, at this path, with these contexts. The wrapper checks
             each step.
         row_contexts: The contexts of all data in the value that states no other.
         used: Is called with each label that is allowed, and the number of rows.
-        records_each_row: Whether denials are recorded and let pass, so that each row is asked about anew.
+        records_each_row: True if each row is asked about anew, because its denials or decisions are recorded.
         ask_ahead: Is called with the subjects of many rows before the rows are looked at.
-        observing: Whether denials are only recorded, so that data outside of the fields of a row stays there even if it
+        observing: True if denials are only recorded, so that data outside of the fields of a row stays there even if it
             cannot be understood.
     """
 
