@@ -23,8 +23,8 @@ class Told(Office):
 
     @property
     def all_preferences(self) -> dict[str, SubjectPreferences]:
-        return self.preference_cache
+        return self.preferences_by_subject
 
     @all_preferences.setter
     def all_preferences(self, preferences: dict[str, SubjectPreferences]) -> None:
-        self.preference_cache = preferences
+        self.preferences_by_subject = preferences
