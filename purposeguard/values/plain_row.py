@@ -71,20 +71,26 @@ def settle(model: Any, sealed: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def _put_fields(model: Any, fields: dict[str, Any]) -> None:
-    """Make fields the attributes of a model.
-
-    Attributes that `object.__setattr__` has set before any of them was there stay.
-    """
-    before = get_fields(model)
-    set_fields(model, dict(fields) if fields.keys() <= before.keys() else {**fields, **before})
+    """Make fields the attributes of a model. Attributes that `object.__setattr__` has set during validation stay."""
+    set_fields(model, {**fields, **get_fields(model)})
 
 
 def keep_fields(model: Any) -> Any:
     """Make the fields that were set for a model its attributes as they are, and return the model."""
     fields = find_row(model)
     if fields is not None:
-        _put_fields(model, fields)
+        set_fields(model, fields)
         _set_row(model, None)
+    return model
+
+
+def _keep_validated_fields(model: Any) -> Any:
+    """Make the fields that were validated the attributes of a model, and return the model."""
+    fields = find_row(model)
+    if fields is None or (fields.keys() <= get_fields(model).keys() and model.model_config.get("validate_assignment")):
+        return keep_fields(model)  # An attribute was assigned.
+    _put_fields(model, fields)
+    _set_row(model, None)
     return model
 
 
@@ -388,7 +394,7 @@ def _add_row_schema(cls: type[BaseModel], schema: CoreSchema) -> CoreSchema:
         fields = _read_fields(stated["fields"])
     if stated is None or fields is None or not any(field.sealed for field in fields.values()):
         # Validators of the application run after this, and see the attributes.
-        settled = core_schema.no_info_after_validator_function(keep_fields, model)
+        settled = core_schema.no_info_after_validator_function(_keep_validated_fields, model)
         return cast("CoreSchema", _replace_inside(outer, model, settled))
     layout = RowLayout(cls, fields, model["config"])
     type.__setattr__(cls, LAYOUT, layout)
@@ -471,7 +477,7 @@ def _find_fields(schema: Any) -> Any:
 def _has_row_schema(schema: Any) -> bool:
     """Return True if `_add_row_schema` has changed a schema."""
     while "schema" in schema:
-        if schema.get("function", {}).get("function") is keep_fields:
+        if schema.get("function", {}).get("function") is _keep_validated_fields:
             return True
         schema = schema["schema"]
     choices: Any = schema.get("choices", ())

@@ -524,8 +524,30 @@ def test_fields_that_the_class_sets_by_itself_stay() -> None:
         def model_post_init(self, context: Any, /) -> None:
             object.__setattr__(self, "number", 99)
 
+    class Only(pg.PersonalModel):
+        number: int = 0
+
+        def model_post_init(self, context: Any, /) -> None:
+            object.__setattr__(self, "number", 99)
+
     with guard.purpose(tm.ProductProvision):
         assert made(Frozen, name="Sato").model_dump() == {"number": 99, "name": "Sato"}
+        assert Only().model_dump() == {"number": 99}
+
+
+def test_fields_that_are_assigned_together_or_validated_replace_the_attributes() -> None:
+    class Checked(pg.PersonalModel):
+        model_config = ConfigDict(validate_assignment=True)
+
+        number: int = 0
+
+    checked, whole = Checked(), members(1)[0]
+    checked.number = 1
+    seal = whole.name
+    whole.__dict__ = {"number": 2, "name": seal, "device": None}  # as some code does
+    with guard.purpose(tm.ProductProvision):
+        assert checked.model_dump() == {"number": 1}
+        assert whole.model_dump() == {"number": 2, "name": "Sato", "device": None}
 
 
 def test_copies_of_every_kind_are_written_again_and_again() -> None:
