@@ -109,9 +109,9 @@ class _Revisions:
         by_row = says_whose(access)
         past, present = self._past, self._present
         for table, collected in ((past, past.notice), (present, present.notice), (present, past.notice)):
-            yield self._deciding(table, collected, activity, by_row=by_row)
+            yield self._make_why_not(table, collected, activity, by_row=by_row)
 
-    def _deciding(
+    def _make_why_not(
         self, table: PolicyTable, collected: Notice, activity: Activity, *, by_row: bool
     ) -> Callable[[Label], tuple[str, ...]]:
         """Return a function that explains why one activity is refused a label.
@@ -122,7 +122,7 @@ class _Revisions:
         conditions = activity.conditions.intersection(notice.conditions)
         purpose = self.in_(notice, activity.purpose)
         refused = _explain_full_refusal(table, activity, purpose)
-        row_context = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
+        context = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
 
         def why_not(label: Label) -> tuple[str, ...]:
             if label.sources == frozenset({NotPersonal}):
@@ -139,7 +139,7 @@ class _Revisions:
                 if not isinstance(table.current_source(source), type):
                     return (f"the revision of {notice.revision} has no source {source.clause}",)
             snapshot = PolicySnapshot(table)
-            verdict = snapshot.decide(Label(*sources), purpose, channel, row_context, conditions=conditions)
+            verdict = snapshot.decide(Label(*sources), purpose, channel, context, conditions=conditions)
             return standing_against(Decision(verdict), by_row=by_row)
 
         return why_not

@@ -1,8 +1,8 @@
 """The purpose of a request in the threads and tasks in which FastAPI runs code for it.
 
 Each route knows the functions that it calls (`dependant`) and the fields that serialize its answers. Both are replaced
-by wrappers that carry the purpose. Only public names are used, and `verify_hooks` checks that FastAPI still calls
-the wrappers.
+by wrappers that carry the purpose. Only public names are used, and one local variable of Starlette; `verify_hooks`
+checks that FastAPI still calls the wrappers.
 """
 
 from __future__ import annotations

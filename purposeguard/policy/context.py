@@ -139,7 +139,10 @@ ASKED_LATER: Final = Context(ANYONE)
 
 
 class DenialReason(enum.IntEnum):
-    """The reason why a source may not serve a purpose. If there are several, the first one counts."""
+    """The reason why a source may not serve a purpose.
+
+    If there are several, usually the first one counts: see `Decision.reason`.
+    """
 
     GRANT = 0
     """No clause grants the use (rules 1, 5, 6 and 8)."""

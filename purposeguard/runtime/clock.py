@@ -2,8 +2,9 @@
 
 The time of day is compared with the time that has passed since it was first read, which cannot be set. If the two
 disagree, the present is one of two moments, and each question is answered by the moment that allows less. A
-restriction by a subject ends only by the earlier moment; a consent, an exception or a retention period ends by the
-later one. Neither result is cached, so everything is normal again as soon as the clock is right.
+restriction by a subject ends only by the earlier moment, and data is erased only by it; a consent, an exception or the
+permitted use of data ends by the later one. No answer is cached, so everything is normal again as soon as the clock is
+right.
 """
 
 from __future__ import annotations

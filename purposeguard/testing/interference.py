@@ -136,9 +136,8 @@ _SETTINGS: Final = "_hypothesis_internal_use_settings"
 def _suppress_explanation(test: Callable[..., None]) -> Callable[..., None]:
     """Turn off hypothesis' phase that explains which lines only failing examples run.
 
-    Examples and their twins run the same lines.
-
-    To know it, hypothesis traces each line, also of tests that pass, and runs hundreds of further examples.
+    To know them, hypothesis traces each line, also of tests that pass, and runs hundreds of further examples. Every
+    example runs its twins as well, so the phase rarely tells anything.
     """
     own: Any = getattr(test, _SETTINGS, None) or settings.default
     setattr(test, _SETTINGS, settings(own, phases=[phase for phase in own.phases if phase is not Phase.explain]))

@@ -379,8 +379,8 @@ class _SealedValues(dict[str, Any]):
 def _add_row_schema(cls: type[BaseModel], schema: CoreSchema) -> CoreSchema:
     """Add to the schema of a class that its rows are validated and written as plain values, if they can be.
 
-    Plain values are validated without running code of Python. If that fails, the fields are validated once more, as
-    those of classes without rows are: an input may be sealed, and errors must not show it.
+    Plain values are validated without running code of this library. If that fails, the fields are validated once more,
+    as those of classes without rows are: an input may be sealed, and errors must not show it.
     """
     outer: Any = schema
     if outer["type"] != "function-wrap" or not _is_own_validator(outer["function"]["function"]):

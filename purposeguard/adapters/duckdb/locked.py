@@ -1,8 +1,9 @@
 """The real connection to DuckDB, locked before the first statement as a second wall behind the analysis.
 
-The connection reads only the files that were passed to it, loads no extensions, and its settings cannot change. Each
-source is a view over a relation with a random name. For each statement, the view returns nulls in place of all columns
-that the analysis did not find in the statement. So a column that the analysis missed is never read.
+The connection reads only the files that were passed to it, loads no extensions, and its settings cannot change, unless
+the guard only observes. Each source is a view. For each statement, the view returns nulls in place of the columns that
+the analysis did not find in the statement, as far as they can be hidden. So a column that the analysis missed is not
+read.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class LockedCursor:
 
 
 def _hide_column(column: str) -> str:
-    """Return SQL for a column of nulls that has the name and type of `column`. DuckDB folds it to a constant."""
+    """Return SQL for a column of nulls with the name and usually the type of `column`. DuckDB makes it a constant."""
     return f"CASE WHEN false THEN {quote_name(column)} END AS {quote_name(column)}"
 
 
@@ -134,7 +135,10 @@ class QueryRows(NamedTuple):
 
 
 class LockedDatabase:
-    """A DuckDB database from which only the given relations can be reached. It lends a cursor to each statement."""
+    """A DuckDB database from which only its own tables and the given relations can be reached, unless it only observes.
+
+    It lends a cursor to each statement.
+    """
 
     def __init__(self, database: str, sources: Mapping[str, DuckdbSource], *, observing: bool = False) -> None:
         """Open and lock the database.

@@ -65,7 +65,7 @@ class _StatementNarrower:
             tree: A copy of its tree.
 
         Returns:
-            The tree, which is another one if the whole statement names a table.
+            The tree.
         """
         keep_calls(tree, self._catalogue.names.dialect)
         mentions = self._find_mentions(read, tree)

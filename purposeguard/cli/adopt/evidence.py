@@ -22,9 +22,9 @@ def evidence(
     *,
     directory: DirectoryOption = None,
     entry_point: Annotated[
-        str | None, typer.Option("--entry-point", metavar="PATTERN", help="Only these, such as `GET /users*`.")
+        str | None, typer.Option("--entry-point", metavar="PATTERN", help="Only uses of these, such as `GET /users*`.")
     ] = None,
-    denied: Annotated[bool, typer.Option("--denied", help="Only what the notice does not permit.")] = False,
+    denied: Annotated[bool, typer.Option("--denied", help="All uses but those that are permitted.")] = False,
     form: TableOption = "table",
 ) -> bool:
     """Show which entry point reads which source, for which purpose, and whether the notice permits it."""

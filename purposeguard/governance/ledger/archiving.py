@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MINIMUM_AGE: Final = datetime.timedelta(hours=1)
-"""The least age of archived entries: running processes have made a checkpoint since."""
+"""The least age of archived entries. Processes that make checkpoints have normally made one since."""
 
 DELETION_BATCH: Final = 5_000
 """The number of entries that are deleted in one transaction."""
