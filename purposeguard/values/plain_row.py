@@ -176,13 +176,14 @@ class RowLayout:
         self._holder = _RowHolder if _depends_on_config(row_fields) else None
         self._is_marked: bool | None = None
 
-    def make_written_schema(self, model: Any) -> Any:
+    def make_written_schema(self, described: Any) -> Any:
         """Return the schema of what `write` returns.
 
         Args:
-            model: The schema of the model, which is the one that JSON Schema is made of.
+            described: The schema that JSON Schema is made of. It is around that of the model, whose own changes to its
+                JSON Schema some versions of pydantic apply only inside of another schema.
         """
-        metadata = {"pydantic_js_functions": [lambda _, handler: handler(model)]}
+        metadata = {"pydantic_js_functions": [lambda _, handler: handler(described)]}
         if self._holder is None:
             return {**self._schema, "metadata": metadata}
         return core_schema.model_schema(
@@ -402,19 +403,19 @@ def _add_row_schema(cls: type[BaseModel], schema: CoreSchema) -> CoreSchema:
     for name, field in fields.items():
         plain_fields[name] = {**field.stated, "schema": _refuse_iterators(field.plain)}
     plain: Any = {**stated, "fields": plain_fields}
+    kept = core_schema.no_info_after_validator_function(keep_fields, model)
+    part, sealed = model, kept
     if model["schema"] is stated:
-        part, plain = model, {**model, "schema": plain}
-        sealed = core_schema.no_info_after_validator_function(keep_fields, model)
+        plain = {**model, "schema": plain}
     else:  # Validators of the input run once, before either way is tried.
-        part = stated
-        sealed = core_schema.no_info_after_validator_function(_keep_apart, stated)
+        part, sealed = stated, core_schema.no_info_after_validator_function(_keep_apart, stated)
     either = core_schema.union_schema(
         [(plain, PLAIN_LANE), (sealed, SEALED_LANE)],
         mode="left_to_right",
-        metadata={"pydantic_js_functions": [lambda _, handler: handler(part)]},
+        metadata={"pydantic_js_functions": [lambda _, handler: handler(sealed)]},
     )
     write = core_schema.plain_serializer_function_ser_schema(
-        layout.write, info_arg=True, return_schema=layout.make_written_schema(model)
+        layout.write, info_arg=True, return_schema=layout.make_written_schema(kept)
     )
     return cast("CoreSchema", {**_replace_inside(outer, part, either), "serialization": write})
 
