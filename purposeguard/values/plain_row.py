@@ -384,9 +384,12 @@ def _add_row_schema(cls: type[BaseModel], schema: CoreSchema) -> CoreSchema:
     as those of classes without rows are: an input may be sealed, and errors must not show it.
     """
     outer: Any = schema
-    if outer["type"] != "function-wrap" or not _is_own_validator(outer["function"]["function"]):
-        return schema  # This is the schema of a base of all personal models.
-    if _has_row_schema(outer):  # Pydantic asks again for the schema of a complete class.
+    # It is another one for a base of all personal models. Pydantic asks again for the schema of a complete class.
+    if (
+        outer["type"] != "function-wrap"
+        or not _is_own_validator(outer["function"]["function"])
+        or _has_row_schema(outer)
+    ):
         return schema
     model = _find_model(outer)
     stated = _find_fields(model["schema"])
@@ -477,12 +480,14 @@ def _find_fields(schema: Any) -> Any:
 
 def _has_row_schema(schema: Any) -> bool:
     """Return True if `_add_row_schema` has changed a schema."""
-    while "schema" in schema:
-        if schema.get("function", {}).get("function") is _keep_validated_fields:
-            return True
+    while "schema" in schema and not _keeps_fields(schema):
         schema = schema["schema"]
-    choices: Any = schema.get("choices", ())
-    return bool(choices) and isinstance(choices[0], tuple) and choices[0][1] == PLAIN_LANE
+    choices: Any = schema.get("choices", [None])
+    return _keeps_fields(schema) or (isinstance(choices[0], tuple) and choices[0][1] == PLAIN_LANE)
+
+
+def _keeps_fields(schema: Any) -> bool:
+    return schema.get("function", {}).get("function") is _keep_validated_fields
 
 
 def _replace_inside(schema: Any, part: Any, replacement: Any) -> Any:
@@ -496,7 +501,8 @@ def _read_fields(stated_fields: Mapping[str, Any]) -> dict[str, RowField] | None
     """Return the fields of a class; None if a field is neither plain nor a sealed plain value."""
     fields: dict[str, RowField] = {}
     for name, stated in stated_fields.items():
-        field = _read_field(stated)
+        # `exclude_if` is a function of the application that is given the value.
+        field = None if "serialization_exclude_if" in stated else _read_field(stated)
         if field is None:
             return None
         fields[name] = field
@@ -506,8 +512,6 @@ def _read_fields(stated_fields: Mapping[str, Any]) -> dict[str, RowField] | None
 def _read_field(stated: Any) -> RowField | None:
     """Return how a field is held in a row; None if it cannot be held there."""
     schema = stated["schema"]
-    if "serialization_exclude_if" in stated:  # A function of the application that is given the value.
-        return None
     if _is_plain(schema):
         return RowField(stated, schema, None, optional=False)
     wrappers: list[Any] = []

@@ -506,6 +506,17 @@ def test_seals_that_name_purposes_take_no_plain_input() -> None:
     assert refused(Letter.model_validate, {"to": letter.to, "any": SECRET}).errors()[0]["type"] == "sealed_needed"
 
 
+def test_containers_of_anything_are_no_plain_values() -> None:
+    class Loose(pg.PersonalModel):
+        anything: list  # type: ignore[type-arg]  # of anything
+        name: pg.Personal[str, tm.Registration]
+
+    seal = pg.Personal("x", tm.ProductData)
+    loose = Loose(anything=[seal], name=pg.Personal("Sato", tm.Registration))
+    assert rows_left([loose, made(Loose, anything=[], name="Sato")]) == 0
+    assert loose.anything == [seal]
+
+
 def test_iterators_are_read_once() -> None:
     class Listing(pg.PersonalModel):
         tags: list[str]
