@@ -8,7 +8,7 @@ passes the row itself to pydantic-core, if the use under way may open all labels
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, cast
 
 from pydantic import BaseModel, GetCoreSchemaHandler, SerializationInfo
@@ -539,7 +539,7 @@ def _is_plain(schema: Any) -> bool:
         return True
     if schema.get("default_factory_takes_data") or schema.get("function", {}).get("type") == "with-info":
         return False  # The function would see the values of other fields.
-    return schema["type"] in _PLAIN_CONTAINERS and all(map(_is_plain, _iter_inner(schema)))
+    return schema["type"] in _PLAIN_CONTAINERS and all(map(_is_plain, _list_inner(schema)))
 
 
 def _refuse_iterators(schema: Any) -> Any:
@@ -547,7 +547,7 @@ def _refuse_iterators(schema: Any) -> Any:
     changed = dict(schema)
     if schema["type"] in {"list", "set", "frozenset", "tuple", "dict"}:
         changed["strict"] = True
-    for key in ("schema", "items_schema", "keys_schema", "values_schema", "choices"):
+    for key in _INNER_KEYS:
         inner = schema.get(key)
         if isinstance(inner, list):
             changed[key] = [
@@ -559,17 +559,20 @@ def _refuse_iterators(schema: Any) -> Any:
     return changed
 
 
-def _iter_inner(schema: Any) -> Iterator[Any]:
-    """Yield the schemas of the values inside of those of a schema. There is one for anything if none is stated."""
-    stated = False
-    for key in ("schema", "items_schema", "keys_schema", "values_schema", "choices"):
-        inner = schema.get(key, ())
-        for part in inner if isinstance(inner, list) else [inner] if inner else []:
-            stated = True
-            yield part[0] if isinstance(part, tuple) else part
-    if not stated:
-        yield core_schema.any_schema()
+def _list_inner(schema: Any) -> list[Any]:
+    """Return the schemas of the values inside of those of a schema. It is one for anything if none is stated."""
+    parts: list[Any] = []
+    for key in _INNER_KEYS:
+        inner = schema.get(key, [])
+        parts += inner if isinstance(inner, list) else [inner]
+    schemas: list[Any] = []
+    for part in parts:
+        schemas.append(part[0] if isinstance(part, tuple) else part)
+    return schemas or [core_schema.any_schema()]
 
+
+_INNER_KEYS: Final = ("schema", "items_schema", "keys_schema", "values_schema", "choices")
+"""The keys of a schema that lead to the schemas of the values inside."""
 
 _PLAIN_VALUES: Final = PLAIN_TYPES.keys() | {"none", "bytes", "literal", "enum", "url", "multi-host-url", "complex"}
 """The types of schemas of plain values."""
