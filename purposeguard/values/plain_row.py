@@ -565,9 +565,7 @@ def _list_inner(schema: Any) -> list[Any]:
     for key in _INNER_KEYS:
         inner = schema.get(key, [])
         parts += inner if isinstance(inner, list) else [inner]
-    schemas: list[Any] = []
-    for part in parts:
-        schemas.append(part[0] if isinstance(part, tuple) else part)
+    schemas = [part[0] if isinstance(part, tuple) else part for part in parts]
     return schemas or [core_schema.any_schema()]
 
 
