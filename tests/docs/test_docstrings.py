@@ -43,7 +43,7 @@ def iterate_raised_names(tree: ast.Module) -> Iterator[str]:
 
 
 def is_importable(name: str) -> bool:
-    """Return True if a name with dots, such as `duckdb.Error`, is an exception, or of a library that is not installed."""
+    """Return True if a name, such as `duckdb.Error`, is an exception, or of a library that is not installed."""
     if importlib.util.find_spec(name.partition(".")[0]) is None:  # The small environment has no Spark.
         return True
     try:
