@@ -116,7 +116,7 @@ class RowField(NamedTuple):
 
 
 class RowLayout:
-    """What is known of the rows of one class: which fields are sealed, and how rows are written.
+    """The layout of the rows of one class: which fields are sealed, and how rows are written.
 
     Attributes:
         cls: The class.
