@@ -45,12 +45,16 @@ def sources_of(
 def untagged(
     model: object, localns: Mapping[str, Any] | None = None, *, tags: FieldTags | None = None
 ) -> tuple[str, ...]:
-    """Return the paths of the fields that have no tag and contain no model whose fields could have tags.
+    """Return the paths of the fields that have no tag, in the order of the model.
+
+    Of fields whose contents have tags, these are containers and optional fields: nothing says what their length, or
+    whether there is a value, is known from. Other fields that contain models or seals are left out.
 
     Raises:
         NoticeError, TypeError, UnlabelledData: as `sources_of`.
     """
-    return tuple(dict.fromkeys(path for path, _ in _read_taggable_shape(model, localns, tags).iter_untagged()))
+    shape = _read_taggable_shape(model, localns, tags)
+    return tuple(dict.fromkeys(path for path, _ in shape.iter_untagged(holders=True)))
 
 
 def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None, tags: FieldTags | None) -> Shape:

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import sys
 import types
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
@@ -135,6 +135,8 @@ class Model(NamedTuple):
         for name, hint in fields.items():
             owner = hints.find_annotating_class(self.cls, name)
             shapes[name] = self._field(name, hint, bindings_of(owner))
+            if name not in getattr(self.cls, "__required_keys__", fields):
+                shapes[name] |= Shape(varies=True)
         for statement in vars(self.cls)[_RESTATED]:
             earlier = self._field(statement.name, statement.annotation, bindings_of(statement.owner))
             shapes[statement.name] |= earlier.merge_restated(shapes[statement.name])
@@ -183,6 +185,7 @@ class Shape:
         literals: The single values that it may be, with their classes.
         undecided: The reason why nobody may use the value: its source is not decided. Empty if it is.
         lookup: The tags of fields that are not in the code, for the classes of values that were not announced.
+        varies: True if it is a container of any length, or may be None or an absent key of a TypedDict.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -199,6 +202,7 @@ class Shape:
     literals: frozenset[tuple[type, Any]] = frozenset()
     undecided: str = ""
     lookup: TagLookup | None = dataclasses.field(default=None, compare=False, repr=False)
+    varies: bool = dataclasses.field(default=False, compare=False, repr=False)
     plans: dict[type, Any] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
     """Class of a value → its cached `plan.ValuePlan` where this shape was announced."""
 
@@ -252,7 +256,9 @@ class Shape:
         repeats, literals = self.repeats or other.repeats, self.literals | other.literals
         undecided, lookup = self.undecided or other.undecided, self.lookup or other.lookup
         return Shape(
-            tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals, undecided, lookup
+            *(tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals, undecided),
+            lookup=lookup,
+            varies=self.varies or other.varies,
         )
 
     def merge_restated(self, other: Shape) -> Shape:
@@ -405,16 +411,36 @@ class Shape:
         """Return path → label of all tagged or sealed data."""
         return _unite_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
 
-    def iter_untagged(self) -> Iterator[tuple[str, Shape]]:
+    def iter_untagged(self, *, holders: bool = False) -> Iterator[tuple[str, Shape]]:
         """Yield path and shape of the fields that have no tag, neither on themselves nor on a field around them.
 
-        Fields that hold models or seals are left out: their contents may have tags.
+        Other fields that hold models or seals are left out: their contents may have tags.
+
+        Args:
+            holders: Yield also the containers and optional fields with tagged data inside: no tag covers how many
+                items there are, or whether there is a value.
         """
         tagged = self.all_labels()
         for path, shape in self.walk():
-            says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
-            if says_nothing and not any(_is_covered_by(tagged_path, path) for tagged_path in tagged):
+            if path.endswith("[]"):
+                continue
+            if shape.is_leaf and not shape.sealed:
+                is_untagged = not any(_is_covered_by(tagged_path, path) for tagged_path in tagged)
+            else:
+                is_untagged = holders and shape.own_label is None and shape.holds_untagged(path, tagged)
+            if is_untagged:
                 yield path, shape
+
+    def holds_untagged(self, path: str, tagged: Collection[str]) -> bool:
+        """Return True if tagged data is inside, but no tag covers how many items there are, or whether there is one.
+
+        Args:
+            path: The path of this value.
+            tagged: The paths that have tags or seals.
+        """
+        if not self.varies or self.sealed or not self.has_tags:
+            return False
+        return not any(not own or own == path or path.startswith((f"{own}.", f"{own}[")) for own in tagged)
 
     def label_of_all(self) -> Label | None:
         """Return the label of the value and all its contents; None if nothing is tagged or sealed."""
@@ -734,6 +760,8 @@ def _read_class_shape(cls: object, bindings: Bindings) -> Shape:
         return Shape(sealed=True)
     if is_taggable(cls):
         return Shape(models=(_make_model(cls, bindings),))
+    if cls is type(None):
+        return Shape(varies=True)
     if isinstance(cls, type) and issubclass(cls, _LEAVES):
         # Type checkers accept an int as a float.
         return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_find_unread_classes(cls))
@@ -833,15 +861,17 @@ def _read_mapping_shape(origin: type, args: tuple[Any, ...], bindings: Bindings)
     labels = {} if ForwardRef in bindings else keys.labels()
     tags: frozenset[type[Source]] = frozenset().union(*(label.sources for label in labels.values()))
     unread = _find_unread_classes(origin)
-    return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=unread)
+    return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=unread, varies=True)
 
 
 def _read_container_shape(origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """Return the shape of a container, or of a generic class that is assumed to contain its arguments."""
     items = _unite_shapes((arg for arg in args if arg is not ...), bindings)
-    if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
+    iterable = isinstance(origin, type) and issubclass(origin, (Iterable, AsyncIterable))
+    if not items.sealed and isinstance(origin, type) and not iterable:
         items = dataclasses.replace(items, seal=frozenset())  # It is a parameter, as in `Reclassifier[S, To]`.
-    return Shape(items=items, unread=_find_unread_classes(origin))
+    varies = iterable and (origin is not tuple or args[-1:] == (...,))
+    return Shape(items=items, unread=_find_unread_classes(origin), varies=varies)
 
 
 def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:

@@ -91,8 +91,52 @@ def test_optionals_unions_containers_and_nested_models_are_followed() -> None:
         "whole[]": D, "by_mail": R, "pair[]": R | D, "many[]": R, "sequence[].city": R, "mapping[].city": R,
     }  # fmt: skip
     assert pg.untagged(Order) == (
-        "address.country", "lines[][].country", "sequence[].country", "mapping[].country", "kind", "factory", "klass",
+        "address.country", "lines", "lines[][].country", "sequence", "sequence[].country", "mapping",
+        "mapping[].country", "kind", "factory", "klass",
     )  # fmt: skip
+
+
+class Devices(typing_extensions.TypedDict, total=False):
+    main: typing_extensions.Required[Device]
+    spare: Address
+
+
+class Holder(BaseModel):
+    home: Address
+    work: Address | None
+    pair: tuple[Address, Address]
+    many: tuple[Address, ...]
+    seals: list[pg.Personal[str, tm.Contract]]
+    seal: pg.Personal[str, tm.Contract] | None
+    tagged: Annotated[list[list[Address]], tm.Contract]
+    plain: list[int] | None
+    ways: Devices
+
+
+def test_containers_and_optional_fields_without_a_tag_of_their_own_are_listed() -> None:
+    listed = [path for path in pg.untagged(Holder) if not path.endswith("country")]
+    assert listed == ["work", "many", "plain", "ways.spare"]
+
+
+class Person(BaseModel):
+    email: Email
+
+
+class Family(BaseModel):
+    head: Person | None
+    members: list[Person]
+
+
+def test_a_guard_that_refuses_untagged_fields_accepts_containers_of_tagged_ones() -> None:
+    assert pg.untagged(Family) == ("head", "members")
+    strict = pg.Guard(tm.NOTICE, untagged="refuse")
+
+    @strict.access(withhold=True)
+    def load() -> list[Family]:
+        return [Family(head=None, members=[])]
+
+    with strict.purpose(tm.RenewalGuidance):
+        assert load() == [Family(head=None, members=[])]
 
 
 def test_an_annotation_that_holds_a_model_may_be_asked_about() -> None:
