@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from purposeguard.testing.canary import canaries
+    from purposeguard.testing.checking import CheckReport, Violation, Violations, check
     from purposeguard.testing.decisions import Decided, assert_denied, assert_reads, capture_decisions
     from purposeguard.testing.effects import Effect, Effects, arranging, captured
     from purposeguard.testing.failures import Interference, Leaked, Nondeterministic, NothingToProve, Unrecognisable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CanaryMark",
+    "CheckReport",
     "Decided",
     "Effect",
     "Effects",
@@ -27,12 +29,15 @@ __all__ = [
     "Nondeterministic",
     "NothingToProve",
     "Unrecognisable",
+    "Violation",
+    "Violations",
     "arranging",
     "assert_denied",
     "assert_reads",
     "canaries",
     "capture_decisions",
     "captured",
+    "check",
     "noninterference",
 ]
 
@@ -41,6 +46,7 @@ _FAILURES: Final = ("Interference", "Leaked", "Nondeterministic", "NothingToProv
 
 _HOMES: Final = {
     "canaries": "purposeguard.testing.canary",
+    **dict.fromkeys(("CheckReport", "Violation", "Violations", "check"), "purposeguard.testing.checking"),
     **dict.fromkeys(
         ("Decided", "assert_denied", "assert_reads", "capture_decisions"), "purposeguard.testing.decisions"
     ),

@@ -222,11 +222,11 @@ class Example:
         if key in state.known:
             failure = state.known[key]
             if isinstance(failure, Interference) and context.is_final and not failure.fields:
-                failure = self._compare_twin(before, twin, final=True) or failure
+                failure = self.compare_twin(before, twin, final=True) or failure
         elif state.remembered >= _ENOUGH:
             failure = None  # code that remembers would fail with every new value
         else:
-            failure = state.unstable or self._compare_twin(before, twin, final=context.is_final)
+            failure = state.unstable or self.compare_twin(before, twin, final=context.is_final)
         if not is_explicit(context):
             state.known[key] = failure
             state.remembered += isinstance(failure, Interference) and failure.remembered
@@ -235,7 +235,7 @@ class Example:
         state.say(failure)
         return failure
 
-    def _compare_twin(self, before: RunOutcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
+    def compare_twin(self, before: RunOutcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
         """Return the failure shown by comparing a twin with the example."""
         judge = self.state.judge
         after = self.run(twin)

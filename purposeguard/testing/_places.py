@@ -106,6 +106,16 @@ def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
     return None
 
 
+def replace_places(value: Any, model: Any, choose: Callable[[FieldPlace], Any]) -> Any:
+    """Return a copy of a value with what `choose` returns for each place; None keeps a place and visits its parts."""
+
+    def replace(path: str, old: Any, shape: Shape) -> Any:
+        new = choose(FieldPlace(path, old, shape)) if path else None
+        return _ENTERED if new is None else new
+
+    return _replace_places(value, read_shape(model), "", replace)
+
+
 # ---- The fields that may not be used ------------------------------------------------------------------------------
 
 

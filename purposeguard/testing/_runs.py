@@ -21,11 +21,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapp
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import thread as pools
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from purposeguard.extras import Needs
 from purposeguard.locks import make_lock
-from purposeguard.runtime.activity import Block
+from purposeguard.notice.label import Label
 from purposeguard.runtime.use import Use
 from purposeguard.testing._local_effects import Patches
 from purposeguard.testing._sent_effects import open_connections
@@ -217,7 +217,8 @@ class RunConduct:
     """Runs the body of one test."""
 
     body: Callable[..., Any]
-    block: Block[Any]
+    block: Any
+    """A block of a purpose, or another one that gives an `Opener`."""
     pins: Collection[str]
     kinds: Collection[str]
     moment: float = field(default_factory=time.time)
@@ -313,6 +314,19 @@ def _some(generator: Generator[Any, None, Any]) -> list[Any]:
     return items
 
 
+def finish(result: Any) -> Any:
+    """Await an awaitable, run a generator to its end, and return any other result."""
+    if inspect.isgenerator(result):
+        return _some(cast("Generator[Any, None, Any]", result))
+    if inspect.isawaitable(result):
+
+        async def wait_for_it() -> Any:
+            return await result
+
+        return asyncio.run(wait_for_it())
+    return result
+
+
 async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
     taken: list[Any] = []
     async for item in items:
@@ -322,11 +336,20 @@ async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
     return taken
 
 
-def make_opening_use(use: Use[Any]) -> Callable[[Any], Any]:
+class Opener(Protocol):
+    """A use, or what stands for one where results are shown."""
+
+    def allows(self, label: Label, /) -> object:
+        """Return a true value if sealed values with this label may be opened."""
+        ...
+
+
+def make_opening_use(use: Opener) -> Callable[[Any], Any]:
     """Open sealed values that the use may open, and no others."""
 
     def open_value(sealed: Any) -> Any:
-        return compute_plain_value(sealed) if use._knows(sealed.label) and use.allows(sealed.label) else sealed
+        knows = not isinstance(use, Use) or use._knows(sealed.label)
+        return compute_plain_value(sealed) if knows and use.allows(sealed.label) else sealed
 
     return open_value
 

@@ -1,0 +1,266 @@
+"""The activities of a service that can be run from outside: functions, methods, and routes of web applications."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
+from typing import Annotated, Any, Final, get_args, get_origin
+
+from purposeguard.testing._places import annotations_of
+from purposeguard.values.annotations import is_taggable
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One activity.
+
+    Attributes:
+        name: The qualified name of a function, or the method and template of a route.
+        call: Runs it, with keyword arguments.
+        parameters: The annotation of each parameter that is drawn.
+        optional: The parameters that have a default.
+        module: The name of the module that defines it.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    optional: frozenset[str] = frozenset()
+    module: str = ""
+
+
+def find_entries(target: Any) -> list[Entry]:
+    """Return the activities of a target, by name.
+
+    Args:
+        target: A module or package, of which all modules that are imported count; a function; an object, whose methods
+            count; a web application of Starlette, FastAPI or Flask, or a test client of one.
+
+    Raises:
+        TypeError: `target` is none of these.
+    """
+    app = find_application(target)
+    if app is not None:
+        found = _list_routes(target, app)
+    elif isinstance(target, ModuleType):
+        found = [entry for module in _list_submodules(target) for entry in _list_functions(module)]
+    elif isinstance(target, (FunctionType, MethodType)):
+        found = [_of_function(target)]
+    elif isinstance(target, (type, str, bytes, int)) or target is None:
+        raise TypeError(
+            f"`check` takes a module, a function, an object with activities or a web application, not {target!r}"
+        )
+    else:
+        found = list(_list_methods(target))
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _list_submodules(target: ModuleType) -> list[ModuleType]:
+    """Return a module, and the modules below it that are imported."""
+    name = target.__name__
+    return [module for key, module in list(sys.modules.items()) if key == name or key.startswith(f"{name}.")]
+
+
+def list_modules(target: Any, entries: Iterable[Entry]) -> list[ModuleType]:
+    """Return the imported modules of a service, except its tests: those in the top-level packages of its activities.
+
+    Modules without a package count with their neighbors.
+    """
+    names = {entry.module for entry in entries}
+    if isinstance(target, ModuleType):
+        names.add(target.__name__)
+    folders: set[Path] = set()
+    for name in names:
+        module = sys.modules.get(name)
+        top = sys.modules.get(name.partition(".")[0], module)
+        for each in (module, top):
+            file = getattr(each, "__file__", None)
+            if file is not None:
+                folders.add(Path(file).parent)
+    return [module for module in list(sys.modules.values()) if _is_in(module, folders)]
+
+
+def _is_in(module: object, folders: Collection[Path]) -> bool:
+    file = getattr(module, "__file__", None)
+    if not isinstance(module, ModuleType) or not isinstance(file, str):
+        return False
+    path = Path(file)
+    if path.name == "conftest.py" or path.name.startswith("test_"):
+        return False
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+# ---- Functions and methods ----------------------------------------------------------------------------------------
+
+
+def _list_functions(module: ModuleType) -> Iterator[Entry]:
+    """Yield the activities that a module defines: functions, and methods of its classes."""
+    values = list(vars(module).values())
+    for value in values:
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        if isinstance(value, type):
+            yield from _list_class_methods(value, values)
+        elif is_activity(value):
+            yield _of_function(value)
+
+
+def _list_class_methods(cls: type, values: Iterable[object]) -> Iterator[Entry]:
+    """Yield the activities of a class, for its instance in the module or for one that is made without arguments."""
+    if not any(map(is_activity, vars(cls).values())):
+        return
+    instance = next((value for value in values if type(value) is cls), None)
+    if instance is None:
+        try:
+            instance = cls()
+        except TypeError:
+            return
+    yield from _list_methods(instance)
+
+
+def _list_methods(instance: Any) -> Iterator[Entry]:
+    for name in dir(type(instance)):
+        if is_activity(inspect.getattr_static(type(instance), name)):
+            yield _of_function(getattr(instance, name))
+
+
+def is_activity(value: Any) -> bool:
+    """Return True if a function states a purpose: by a decorator, or by a block in its code."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if getattr(value, "__purposeguard_access__", None) is not None:
+        return False
+    if getattr(value, "__purposeguard_activity__", None) is not None:
+        return True
+    code = getattr(inspect.unwrap(value) if callable(value) else value, "__code__", None)
+    return code is not None and isinstance(value, FunctionType) and "purpose" in code.co_names
+
+
+def _of_function(fn: Any) -> Entry:
+    parameters, optional = _read_parameters(fn)
+    name = fn.__qualname__.replace("<locals>.", "")
+    return Entry(name, fn, parameters, optional, fn.__module__)
+
+
+def _read_parameters(fn: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    hints = annotations_of(fn)
+    parameters: dict[str, Any] = {}
+    optional: set[str] = set()
+    for name, parameter in inspect.signature(fn).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        parameters[name] = hints.get(name, parameter.empty)
+        if parameter.default is not parameter.empty:
+            optional.add(name)
+    return parameters, frozenset(optional)
+
+
+# ---- Routes -------------------------------------------------------------------------------------------------------
+
+
+def find_application(target: Any) -> Any:
+    """Return the web application that a target is, or that a test client holds; None if it is neither."""
+    for candidate in (target, getattr(target, "app", None), getattr(target, "application", None)):
+        if hasattr(candidate, "url_map") or (
+            callable(candidate) and isinstance(getattr(candidate, "routes", None), list)
+        ):
+            return candidate
+    return None
+
+
+def _list_routes(target: Any, app: Any) -> list[Entry]:
+    if hasattr(app, "url_map"):
+        client = target if target is not app else app.test_client()
+        return list(_list_flask_routes(client, app))
+    client = target
+    if target is app:
+        from starlette.testclient import TestClient  # noqa: PLC0415  # Only applications of Starlette need it.
+
+        client = TestClient(app, raise_server_exceptions=False)
+    return list(_list_starlette_routes(client, app.routes))
+
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
+
+
+def _list_starlette_routes(client: Any, routes: Iterable[Any], prefix: str = "") -> Iterator[Entry]:
+    for route in routes:
+        endpoint, methods = getattr(route, "endpoint", None), getattr(route, "methods", None)
+        path = prefix + getattr(route, "path", "")
+        if endpoint is None or not methods:
+            yield from _list_starlette_routes(client, getattr(route, "routes", None) or (), path)
+        elif getattr(route, "include_in_schema", True):
+            for method in filter(methods.__contains__, _METHODS):
+                yield _of_starlette_route(client, method, path, endpoint)
+
+
+def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> Entry:
+    stated, optional = _read_parameters(endpoint)
+    in_path = _PARAMETER.findall(path)
+    parameters: dict[str, Any] = {name: stated.get(name, str) for name in in_path}
+    bodies: list[str] = []
+    for name, annotation in stated.items():
+        if name in in_path or not _is_sent(annotation, inspect.signature(endpoint).parameters[name].default):
+            continue
+        parameters[name] = annotation
+        if method != "GET" and _is_body(annotation):
+            bodies.append(name)
+    template = _PARAMETER.sub(r"{\1}", path)
+
+    def send(**values: Any) -> None:
+        from pydantic_core import to_jsonable_python  # noqa: PLC0415  # Only routes need it.
+
+        plain = to_jsonable_python(values)
+        body = {name: plain.pop(name) for name in bodies if name in plain}
+        here = {name: plain.pop(name) for name in in_path}
+        sent = next(iter(body.values())) if len(body) == 1 else body or None
+        query = {name: value for name, value in plain.items() if value is not None}
+        client.request(method, template.format(**here), params=query, json=sent)
+
+    return Entry(f"{method} {template}", send, parameters, optional - set(in_path), endpoint.__module__)
+
+
+def _is_body(annotation: Any) -> bool:
+    annotation = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    origin = get_origin(annotation)
+    return is_taggable(origin or annotation) or origin is list or annotation is dict or origin is dict
+
+
+def _is_sent(annotation: Any, default: Any) -> bool:
+    """Return True if a client sends a parameter: not for dependencies, headers, requests and the like."""
+    marks = [*(get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()), default]
+    kinds = {type(mark).__name__ for mark in marks if type(mark).__module__.startswith("fastapi.")}
+    if kinds:
+        return kinds <= {"Query", "Body"}
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return not getattr(plain, "__module__", "").startswith(("starlette.", "fastapi."))
+
+
+def _list_flask_routes(client: Any, app: Any) -> Iterator[Entry]:
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static" or rule.endpoint.endswith(".static"):
+            continue
+        parameters = {name: _FLASK_TYPES.get(type(rule._converters[name]).__name__, str) for name in rule.arguments}
+        for method in filter(rule.methods.__contains__, _METHODS):
+            send = _make_flask_sender(client, app, rule, method)
+            module = app.view_functions[rule.endpoint].__module__
+            yield Entry(f"{method} {rule.rule}", send, parameters, frozenset(), module)
+
+
+_FLASK_TYPES: Final = {"IntegerConverter": int, "FloatConverter": float}
+
+
+def _make_flask_sender(client: Any, app: Any, rule: Any, method: str) -> Callable[..., Any]:
+    def send(**values: Any) -> Any:
+        with app.test_request_context():
+            path = app.url_for(rule.endpoint, **values)
+        answer = client.open(path, method=method)
+        return answer.status, sorted(answer.headers.items()), answer.get_data(as_text=True)
+
+    return send

@@ -1,0 +1,254 @@
+"""Draws what a service is checked with: the rows that it holds, and the arguments of its activities."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, get_origin
+
+from purposeguard.extras import Needs
+from purposeguard.testing._drawing import NOWHERE, Drawing, Redrawing
+from purposeguard.testing._leaves import Unsolvable, draw_from
+from purposeguard.testing._models import unwrap_annotation
+from purposeguard.testing._places import FieldPlace, FieldPlaces, is_tagged, places, replace_places
+from purposeguard.values.annotations import describe_kind, is_taggable
+from purposeguard.values.tagging import sources_of
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import strategies as st
+    from hypothesis.errors import InvalidArgument, StopTest, UnsatisfiedAssumption
+    from hypothesis.internal.conjecture.data import ConjectureData
+
+_TRIES: Final = 8
+_KEYS: Final = (int, str)
+"""The types of keys that are made distinct, and that arguments refer to."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The parameters of an arrangement and of an activity.
+
+    Attributes:
+        rows: Parameter of the arrangement → its annotation.
+        arguments: Parameter of the activity → its annotation.
+        optional: The parameters that have a default, which is used if nothing can be drawn.
+        given: Fixed values, and strategies, by parameter.
+    """
+
+    rows: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    optional: Collection[str] = ()
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def annotation(self, name: str) -> Any:
+        """Return the annotation of a parameter."""
+        return self.rows[name] if name in self.rows else self.arguments[name]
+
+    def draw(self, nth: int) -> dict[str, Any] | None:
+        """Return the n-th values of all parameters; always the same. None if validators refuse all that is tried.
+
+        The first ones have one item in each container, and recognizable values in tagged fields.
+
+        Raises:
+            Unsolvable: No strategy is known for a parameter.
+        """
+        values: dict[str, Any] | None = _draw_by_number(_draw_inputs(self, nth), nth)
+        return values
+
+    def draw_twin(self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int) -> dict[str, Any] | None:
+        """Return the n-th other values of the parameters that have forbidden fields."""
+        twin: dict[str, Any] | None = _draw_by_number(_draw_twins(values, fields, nth), nth)
+        return twin
+
+
+def _draw_by_number(strategy: st.SearchStrategy[Any], nth: int) -> Any:
+    for attempt in range(_TRIES):
+        data = ConjectureData(random=random.Random(nth * _TRIES + attempt))  # noqa: S311  # no secret
+        try:
+            return draw_from(data, strategy)
+        except (StopTest, InvalidArgument, UnsatisfiedAssumption):
+            continue
+    return None
+
+
+def _make_drawing(draw: st.DrawFn, nth: int, salt: str) -> Drawing:
+    return Drawing(draw, marking=nth == 0, salt=salt)
+
+
+@st.composite
+def _draw_inputs(draw: st.DrawFn, inputs: Inputs, nth: int) -> dict[str, Any]:
+    drawing = _make_drawing(draw, nth, "rows")
+    values: dict[str, Any] = {}
+    for name, annotation in inputs.rows.items():
+        values[name] = _draw_value(draw, drawing, name, annotation, inputs)
+    values = _link(values, inputs.rows)
+    for name, annotation in inputs.arguments.items():
+        if name in inputs.given or is_tagged(annotation):
+            drawn = _draw_value(draw, drawing, name, annotation, inputs)
+        else:
+            candidates = _list_referred(name, annotation, values, inputs)
+            chosen = draw(st.integers(0, len(candidates))) if nth else 0
+            if chosen < len(candidates):
+                drawn = candidates[chosen]
+            else:
+                drawn = _draw_value(draw, drawing, name, annotation, inputs)
+        if drawn is not _ABSENT:
+            values[name] = drawn
+    return values
+
+
+_ABSENT: Final = object()
+
+
+def _draw_value(draw: st.DrawFn, drawing: Drawing, name: str, annotation: Any, inputs: Inputs) -> Any:
+    if name in inputs.given:
+        given = inputs.given[name]
+        return draw(given) if isinstance(given, st.SearchStrategy) else given
+    try:
+        _refuse_resource(annotation)
+        return drawing.instance(annotation)
+    except Unsolvable as error:
+        if name in inputs.optional:
+            return _ABSENT
+        raise Unsolvable(f"parameter `{name}`: {error}; pass a value or a strategy, `check(…, {name}=…)`") from error
+
+
+def _refuse_resource(annotation: Any) -> None:
+    """Raise Unsolvable for a class that is no data: a client, a session, a parameter without annotation."""
+    plain, _ = unwrap_annotation(annotation, NOWHERE)
+    if isinstance(plain, type) and get_origin(plain) is None and not (is_taggable(plain) or issubclass(plain, Enum)):
+        package = plain.__module__.partition(".")[0]
+        if package not in _DATA_PACKAGES:
+            raise Unsolvable(f"no values are drawn for {describe_kind(plain)}")
+
+
+_DATA_PACKAGES: Final = (
+    *("builtins", "collections", "datetime", "decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"),
+    *("pydantic", "pydantic_core", "pydantic_extra_types", "annotated_types", "purposeguard"),
+)
+"""Packages whose classes are values."""
+
+
+@st.composite
+def _draw_twins(
+    draw: st.DrawFn, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int
+) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for argument in fields:
+        redrawing = Redrawing(_make_drawing(draw, nth, f"twin {nth}"), argument.forbidden)
+        changed[argument.name] = redrawing.value(values[argument.name], argument.model)
+    return _link(changed, {argument.name: argument.model for argument in fields}, only_distinct=True)
+
+
+# ---- Keys ---------------------------------------------------------------------------------------------------------
+
+
+def _link(values: dict[str, Any], models: Mapping[str, Any], *, only_distinct: bool = False) -> dict[str, Any]:
+    """Return the values with distinct keys, and with references to rows that exist, as in a database.
+
+    `id` is the key of its model, and `customer_id` refers to the ids of customers.
+    """
+    keys: defaultdict[str, list[Any]] = defaultdict(list)
+    linked: dict[str, Any] = {}
+    for name, value in values.items():
+        linked[name] = _replace_keys(name, value, models.get(name), lambda owner, old: _take_key(keys[owner], old))
+    if only_distinct or not keys:
+        return linked
+    counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+
+    def refer(owner: str, name: str, old: Any) -> Any:
+        pool = keys.get(owner, ())
+        if not pool or type(pool[0]) is not type(old):
+            return old
+        counts[owner, name] += 1
+        return pool[(counts[owner, name] - 1) % len(pool)]
+
+    return {name: _replace_references(name, value, models.get(name), refer) for name, value in linked.items()}
+
+
+def _take_key(taken: list[Any], old: Any) -> Any:
+    """Return a key that is not taken yet: the value itself, or another one of its type."""
+    new = old
+    if type(old) is int:
+        new = old if 0 < old < _LARGE and old not in taken else max([0, *taken]) + 1
+    elif old in taken:
+        new = f"{old}{len(taken) + 1}"
+    taken.append(new)
+    return new
+
+
+_LARGE: Final = 2**31
+"""The bound of integer keys in most databases."""
+
+
+def _replace_keys(argument: str, value: Any, model: Any, choose: Any) -> Any:
+    def change(place: FieldPlace) -> Any:
+        owner, last = _names_of(argument, place.path)
+        return choose(owner, place.value) if last == "id" else place.value
+
+    return _replace_untagged(value, model, change)
+
+
+def _replace_references(argument: str, value: Any, model: Any, refer: Any) -> Any:
+    def change(place: FieldPlace) -> Any:
+        _, last = _names_of(argument, place.path)
+        owner = last.removesuffix("_id")
+        return refer(owner, f"{argument}.{place.path}", place.value) if last != "id" else place.value
+
+    return _replace_untagged(value, model, change)
+
+
+def _replace_untagged(value: Any, model: Any, change: Any) -> Any:
+    """Return a copy of a value with other keys in places without a tag."""
+    if model is None or not is_tagged(model):
+        return value
+    tagged = sources_of(model)
+
+    def choose(place: FieldPlace) -> Any:
+        if type(place.value) not in _KEYS or place.path in tagged:
+            return None
+        return change(place)
+
+    return replace_places(value, model, choose)
+
+
+def _names_of(argument: str, path: str) -> tuple[str, str]:
+    """Return the name of the row that holds a place, in the singular, and that of the field."""
+    *above, last = [argument, *filter(None, re.split(r"[.\[\]]+", path))]
+    return _singular(above[-1] if above else argument), last
+
+
+def _singular(name: str) -> str:
+    for plural, singular in (("ies", "y"), ("sses", "ss"), ("s", "")):
+        if name.endswith(plural) and not name.endswith("ss"):
+            return name.removesuffix(plural) + singular
+    return name
+
+
+def _list_referred(name: str, annotation: Any, values: Mapping[str, Any], inputs: Inputs) -> list[Any]:
+    """Return the values of rows that an argument may refer to, by its name or else by its type."""
+    annotation, _ = unwrap_annotation(annotation, NOWHERE)
+    if annotation not in _KEYS:
+        return []
+    named: list[Any] = []
+    ids: list[Any] = []
+    for argument, place in _iter_places(values, inputs):
+        if type(place.content) is not annotation:
+            continue
+        owner, last = _names_of(argument, place.path)
+        if name in (last, f"{owner}_{last}", owner) and (name != owner or last == "id"):
+            named.append(place.content)
+        elif last == "id":
+            ids.append(place.content)
+    return list(dict.fromkeys(named or ids))
+
+
+def _iter_places(values: Mapping[str, Any], inputs: Inputs) -> Iterator[tuple[str, FieldPlace]]:
+    for argument, value in values.items():
+        if argument in inputs.rows and is_tagged(inputs.rows[argument]):
+            for place in places(value, inputs.rows[argument]):
+                yield argument, place

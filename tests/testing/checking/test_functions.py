@@ -1,0 +1,118 @@
+"""`check` runs the functions of a module, and names the fields that they may not use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from purposeguard.testing import Violations, check
+from tests.testing.checking import letters
+from tests.testing.checking.copies import load_copy, make_filling
+
+TEXT = '    text = f"Dear {customer.name}, your licence ends on {customer.renews}."\n'
+LOOP = "    for customer in customers.values():\n        send"
+NAME = "customers[].devices[].name"
+CRASHES = "customers[].devices[].crashes"
+
+
+def added(line: str) -> tuple[str, str]:
+    """Return the change that adds a line to `remind`."""
+    return TEXT, f"{TEXT}    {line}\n"
+
+
+def find_violations(*changes: tuple[str, str], **options: Any) -> Violations:
+    service = load_copy(*changes)
+    with pytest.raises(Violations) as raised:
+        check(service, arrange=make_filling(service), **options)
+    return raised.value
+
+
+def test_a_service_that_keeps_to_its_purposes_passes() -> None:
+    report = check(letters, arrange=make_filling(letters))
+    assert report.activities == {
+        "count_crashes": ("1.2(2)②",),
+        "newsletter": ("AnyProductGuidance",),
+        "remind": ("1.2(1)①",),
+        "remind_all": ("1.2(1)①",),
+        "support": ("1.2(2)①",),
+    }
+    assert report.unused == []
+    assert report.runs > 20
+    assert letters.customers == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        ("text += customer.devices[0].name if customer.devices else ''", {NAME}),
+        ("logger.info('%d', sum(device.crashes for device in customer.devices))", {CRASHES}),
+        ("text += '!' if any(device.crashes > 60 for device in customer.devices) else ''", {CRASHES}),
+        ("text += str(hash(repr(customer.devices)))", {NAME, CRASHES}),
+    ],
+)
+def test_what_an_activity_may_not_use_is_named(line: str, fields: set[str]) -> None:
+    failure = find_violations(added(line))
+    assert {each.activity for each in failure.found} == {"remind"}
+    assert {name for each in failure.found for name in each.fields} == fields
+    assert failure.unchecked == {}
+
+
+def test_an_order_is_a_difference() -> None:
+    order = "sorted(customers.values(), key=lambda each: sum(device.crashes for device in each.devices))"
+    failure = find_violations((LOOP, f"    for customer in {order}:\n        send"))
+    assert [(each.activity, each.fields) for each in failure.found] == [("remind_all", (CRASHES,))]
+
+
+@pytest.mark.parametrize(
+    "kept", ["summaries.get(customer_id)", "summarize.cache_info().currsize and summarize(customer_id)"]
+)
+def test_what_another_activity_left_is_found(kept: str) -> None:
+    support = '    return f"{find(customer_id).name}: {summarize(customer_id)}"'
+    stored = (support, f"    summaries[customer_id] = summarize(customer_id)\n{support}")
+    (violation,) = find_violations(added(f"text += str({kept})"), stored).found
+    assert (violation.activity, violation.fields, violation.story) == ("remind", (NAME,), "after support")
+    assert "remind (after support)" in violation.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("def remind_all", "def remind_everybody"),
+        (LOOP, "    for customer in sorted(customers.values(), key=lambda each: each.email):\n        send"),
+        added("import uuid; logger.info('%s', uuid.uuid4())"),
+        added("logger.info('a mail to %s', customer.email)"),
+    ],
+)
+def test_what_is_allowed_is_no_violation(change: tuple[str, str]) -> None:
+    service = load_copy(change)
+    check(service, arrange=make_filling(service))
+
+
+def test_an_activity_that_always_fails_is_not_taken_for_checked() -> None:
+    failure = find_violations(added("raise ValueError('closed')"))
+    assert failure.unchecked == {"remind": "every run fails, ValueError: closed"}
+    assert "remind cannot be checked" in str(failure)
+
+
+def test_rows_that_the_arrangement_refuses_are_no_proof() -> None:
+    def fill(customers: list[letters.Customer]) -> None:
+        raise KeyError(len(customers))
+
+    with pytest.raises(Violations, match="`arrange` refuses all rows that were drawn, KeyError") as raised:
+        check(letters, arrange=fill)
+    assert set(raised.value.unchecked) == {"count_crashes", "newsletter", "remind", "remind_all", "support"}
+
+
+def test_arguments_that_cannot_be_drawn_are_named() -> None:
+    failure = find_violations(("def remind(customer_id: int)", "def remind(customer_id: int, mailer: logging.Logger)"))
+    assert "pass a value or a strategy, `check(…, mailer=…)`" in failure.unchecked["remind"]
+
+
+def test_what_has_no_activities_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no activities"):
+        check(pytest)
+    with pytest.raises(TypeError, match="takes a module"):
+        check("letters")
+    with pytest.raises(TypeError, match="`skip` names `forget`, but there are count_crashes, newsletter"):
+        check(letters, skip=["forget"])
