@@ -17,7 +17,7 @@ import pydantic_core
 import typing_extensions
 from pydantic import BaseModel, Json, Secret
 
-from purposeguard.containers import exclude, map_values
+from purposeguard.containers import exclude, map_values, omit_keys
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
@@ -41,6 +41,7 @@ from purposeguard.testing._models import (
     constraints_of_marks,
     field_values,
     fields_of,
+    has_field,
     holds_personal,
     instantiate,
     may_be_none,
@@ -52,10 +53,11 @@ from purposeguard.testing._models import (
     with_fields,
 )
 from purposeguard.testing._places import with_items
+from purposeguard.testing._restructuring import restructure
 from purposeguard.testing.traces import texts_of
 from purposeguard.values.annotations import ALIASES, OPAQUE, describe_kind, is_taggable
 from purposeguard.values.personal import Personal
-from purposeguard.values.plan import read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import PendingValue, Sealed, content
 from purposeguard.values.tagging import sources_of
 
@@ -105,6 +107,10 @@ class Drawing:
         drawing = Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
         drawing._models, drawing._root = self._models, self._root
         return drawing
+
+    def choose(self, options: Sequence[Any]) -> Any:
+        """Draw one of the options; it shrinks to the first."""
+        return self._draw(st.sampled_from(options))
 
     def instance(
         self, model: Any, strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})
@@ -474,17 +480,35 @@ def _serving(purpose: TermMeta) -> type[Source]:
 _TRIES: Final = 5
 _KEPT_NONE: Final = (1, 3)
 """Attempts in which fields that are None stay None."""
+_RIGID: Final = 3
+"""The first attempt in which structures stay as they are."""
 _BACKWARDS: Final = (2, 3)
 """Attempts in which equal fields take the new value of the last of them, not of the first."""
 
 
-class Redrawing:
-    """Draws new values at `paths`; with `differing`, until they differ from the old ones."""
+_SELDOM_OTHER: Final = (False, False, False, True)
+_EVEN_OTHER: Final = (False, True)
+_MOSTLY_OTHER: Final = (False, True, True, True)
+"""How often a structure is another one. Most of the time where there is nothing yet, as no value could differ."""
 
-    def __init__(self, drawing: Drawing, paths: Collection[str], *, differing: bool = True) -> None:
+
+class Redrawing:
+    """Draws new values at `paths`; with `differing`, until they differ from the old ones.
+
+    `structures`: paths of containers and optional values that vary as a whole: which items there are, and whether there
+    is a value. A container has either other items or new values in its items, so that a difference has one cause. With
+    `differing`, absent fields at any of these paths may also be present, and the reverse.
+    """
+
+    def __init__(
+        self, drawing: Drawing, paths: Collection[str], structures: Collection[str] = (), *, differing: bool = True
+    ) -> None:
         self._drawing = drawing
         self._paths = frozenset(paths)
+        self._structures = frozenset(structures)
         self._differing = differing
+        self._rigid = not differing
+        """True if structures stay as they are, as validators may require."""
         self._again = False
         """True if the model converted the new value to the old one, so another must be drawn."""
 
@@ -492,23 +516,42 @@ class Redrawing:
         """Return the value, or a copy with new values at `paths`."""
         if spot.path in self._paths:
             return self._anew(value, annotation, spot)
-        if value is None or isinstance(value, Sealed) or not self._reaches(spot.path):
+        varies = spot.path in self._structures and not self._rigid
+        if isinstance(value, Sealed) or not (varies or self._reaches(spot.path)):
             return value
         annotation, spot = unwrap_annotation(annotation, spot)
         if is_union(annotation):
-            return self.value(value, _member_of(value, get_args(annotation)), spot)
+            members = get_args(annotation)
+            other = _MOSTLY_OTHER if value is None else _SELDOM_OTHER
+            if varies and NONE in members and self._drawing.choose(other):
+                return self._draw_present(annotation, spot) if value is None else None
+            return None if value is None else self.value(value, _member_of(value, members), spot)
+        if value is None:
+            return None
         if is_taggable(get_origin(annotation) or annotation):
             return self._model(value, annotation, spot)
         if isinstance(value, (Mapping, Sequence, collections.abc.Set)) and not isinstance(value, (str, bytes)):
-            return self._items(value, get_args(annotation), spot)
+            changed = self._restructure(value, annotation, spot) if varies else value
+            return self._items(value, get_args(annotation), spot) if changed is value else changed
         return value
 
     def _reaches(self, path: str) -> bool:
         below = (f"{path}.", f"{path}[") if path else ("",)
-        return any(own.startswith(below) for own in self._paths)
+        return any(own.startswith(below) for own in (*self._paths, *self._structures))
+
+    def _restructure(self, value: Any, annotation: Any, spot: Spot) -> Any:
+        """Return the container, or a copy with other items."""
+        changes = self._drawing.choose(_EVEN_OTHER if value else _MOSTLY_OTHER)
+        return restructure(self._drawing, value, annotation, spot) if changes else value
 
     def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
         before = _content(value)
+        if not self._rigid and not self._again and isinstance(value, (list, tuple, dict)) and value:
+            # Drawn items are rarely the old ones in another order, or one of them twice.
+            plain, place = unwrap_annotation(annotation, spot)
+            changed = value if is_taggable(get_origin(plain) or plain) else self._restructure(value, plain, place)
+            if not _same(value, changed):
+                return changed
         if not self._differing:
             # Keep a value that cannot be recognised: another one would only change what code does. Do not keep None,
             # because an absent field would not be reported as unrecognisable.
@@ -519,14 +562,25 @@ class Redrawing:
         # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
         drawings = [self._drawing.with_marks() for _ in range(_TRIES)]
         for drawing in drawings if self._again else (self._drawing, *drawings):
-            drawing.avoid = (before,)
-            try:
-                drawn = self._draw_again(value, annotation, spot, drawing)
-            finally:
-                drawing.avoid = ()
+            drawn = self._draw_unlike(value, annotation, spot, drawing)
             if not _same(before, _content(drawn)):
                 return drawn
         return value
+
+    def _draw_unlike(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
+        """Draw again, without the old value where the type has few."""
+        drawing = drawing or self._drawing
+        drawing.avoid = (_content(value),)
+        try:
+            return self._draw_again(value, annotation, spot, drawing)
+        finally:
+            drawing.avoid = ()
+
+    def _draw_present(self, annotation: Any, spot: Spot) -> Any:
+        """Return a value for a place that has none; None if the type is drawn by a strategy of the application."""
+        with contextlib.suppress(Unsolvable):
+            return self._draw_unlike(None, annotation, spot)
+        return None
 
     def _draw_again(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
         # The model does not seal the value, so the new value keeps the label of the old one.
@@ -547,7 +601,9 @@ class Redrawing:
             fixed = isinstance(value, tuple) and bool(args) and args[-1] is not ...
             inner = args if fixed else (args[:1] or (object,)) * len(items)
         below = spot.item()
-        return with_items(value, [(item, self.value(item, inner[index], below)) for index, item in enumerate(items)])
+        changed = with_items(value, [(item, self.value(item, inner[index], below)) for index, item in enumerate(items)])
+        # Two new values of a set may be equal: then it has fewer, which another place of the twin is to show.
+        return changed if len(changed) == len(items) else value
 
     def _model(self, value: Any, annotation: Any, spot: Spot) -> Any:
         cls, bindings = bindings_of(annotation, spot.names)
@@ -559,17 +615,22 @@ class Redrawing:
         old_values = field_values(value, tuple(map(operator.attrgetter("name"), fields)))
         refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, old_values)))
         refused = False
+        rigid = self._rigid
         for attempt in range(_TRIES):
-            changes = self._changes(fields, old_values, spot, scope)
-            if not changes:
+            self._rigid = rigid or attempt >= _RIGID
+            try:
+                changes, absent = self._changes(value, cls, fields, spot, scope)
+            finally:
+                self._rigid = rigid
+            if not changes and not absent:
                 return value
             if attempt in _KEPT_NONE:  # validators may count the fields that are present
-                changes = {name: new for name, new in changes.items() if old_values[name] is not None} or changes
+                changes = {name: new for name, new in changes.items() if old_values.get(name) is not None} or changes
             if attempt:
                 changes = _as_alike(old_values, changes, backwards=attempt in _BACKWARDS)
             last = attempt == _TRIES - 1 and not refused  # the model may have no other values than the old ones
             try:
-                whole = instantiate(cls, {**old_values, **changes})
+                whole = instantiate(cls, omit_keys({**old_values, **changes}, absent))
             except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
                 if refuses_itself():  # the old values are refused too, so validation says nothing
                     return with_fields(value, changes)
@@ -578,7 +639,7 @@ class Redrawing:
             changes = {name: read_field(whole, name) for name in changes}
             self._again = not last and self._has_equal_value(old_values, changes, spot)
             if not self._again:
-                return with_fields(value, changes)
+                return with_fields(value, {**changes, **field_values(whole, tuple(absent))}, absent)
         return reject()
 
     def _has_equal_value(self, old_values: Mapping[str, Any], changes: Mapping[str, Any], spot: Spot) -> bool:
@@ -586,27 +647,40 @@ class Redrawing:
         if not self._differing:
             return False
         for name, new in changes.items():
-            if spot.below(name) in self._paths and _same(_content(old_values[name]), _content(new)):
+            if spot.below(name) in self._paths and _same(_content(old_values.get(name, MISSING)), _content(new)):
                 return True
         return False
 
     def _changes(
-        self, fields: Sequence[ModelField], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
-    ) -> dict[str, Any]:
+        self, value: Any, cls: type, fields: Sequence[ModelField], spot: Spot, scope: Callable[[str], Names]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Return the new values of fields, and the fields that are to be absent."""
         changes: dict[str, Any] = {}
+        absent: list[str] = []
+        # Absent fields are visible in the keys of a dict, in pydantic's dumps, in `model_fields_set`.
+        shows_absent = not self._rigid and (typing_extensions.is_typeddict(cls) or issubclass(cls, BaseModel))
         for field in fields:
-            if field.name in held:
-                new = self.value(held[field.name], field.annotation, spot.field(field, scope(field.name)))
-                if new is not held[field.name]:
+            place = spot.field(field, scope(field.name))
+            varies = shows_absent and not field.needed and place.path in self._paths | self._structures
+            old = read_field(value, field.name)
+            if varies and has_field(value, field.name) and self._drawing.choose(_SELDOM_OTHER):
+                absent.append(field.name)
+            elif old is not MISSING:
+                new = self.value(old, field.annotation, place)
+                if new is not old:
                     changes[field.name] = new
-        return changes
+            elif varies and self._drawing.choose(_MOSTLY_OTHER):
+                new = self._draw_present(field.annotation, place)
+                if new is not None:
+                    changes[field.name] = new
+        return changes, absent
 
 
 def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
     """Return the changes, with fields equal that were equal before: validators may require it."""
     alike_changes: dict[str, Any] = {}
     for name, new in reversed(changes.items()) if backwards else changes.items():
-        like = next((earlier for earlier in alike_changes if _same(held[earlier], held[name])), None)
+        like = next((other for other in alike_changes if name in held and _same(held.get(other), held[name])), None)
         alike_changes[name] = new if like is None else alike_changes[like]
     return alike_changes
 

@@ -19,7 +19,6 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.testing._judging import Judge, Leak, Unstable
 from purposeguard.testing._places import (
     FieldPlaces,
-    has_any,
     values_at,
     with_equal_values,
     with_value_at,
@@ -106,6 +105,22 @@ class Side:
     outcome: RunOutcome
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change of one field that makes a difference: both outcomes, and the arguments of each."""
+
+    culprit: tuple[FieldPlaces, str]
+    leak: Leak
+    start: Mapping[str, Any]
+    changed: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The field as code writes it."""
+        argument, path = self.culprit
+        return argument.format_path(path)
+
+
 def midpoint(first: Any, other: Any) -> Any:
     """Return the middle of two integers or days; None if they are adjacent or of another type."""
     if type(first) is int and type(other) is int:
@@ -125,10 +140,7 @@ class Example:
     state: State
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
-    fields: list[FieldPlaces]
-
-    def __post_init__(self) -> None:
-        self.fields = [argument for argument in self.fields if has_any(self.kwargs[argument.name], argument)]
+    fields: Sequence[FieldPlaces]
 
     def run(self, changed: Mapping[str, Any] | None = None) -> RunOutcome | None:
         """Run the body with some arguments replaced."""
@@ -137,21 +149,23 @@ class Example:
 
     def twins(self, context: BuildContext) -> Iterator[dict[str, Any]]:
         """Yield other values of the arguments that have forbidden fields; drawn, so that they shrink."""
-        strategies: dict[str, Any] = {}
-        for argument in self.fields:
-            own = self.kwargs[argument.name]
-            strategies[argument.name] = twins_of(own, tuple(argument.forbidden), argument.model)
-        if not strategies:
+        if not self.fields:
             return
-        drawn = st.fixed_dictionaries(strategies)
         for number in range(self.asked.twins):
+            equal = number == 1 and self._holds_several
+            strategies: dict[str, Any] = {}
+            for argument in self.fields:
+                # Where values are to be equal, there is one for each item of the example.
+                paths = argument.tagged if equal else argument.forbidden
+                own = self.kwargs[argument.name]
+                strategies[argument.name] = twins_of(own, tuple(paths), argument.model)
+            drawn = st.fixed_dictionaries(strategies)
             # An example from `@example` has nothing to draw from.
             twin = simplest(drawn) if is_explicit(context) else context.data.draw(drawn)
-            if number == 1 and self._holds_several:
-                for argument in self.fields:
-                    equal = with_equal_values(twin[argument.name], argument.model, argument.forbidden)
-                    twin[argument.name] = equal
-            yield twin
+            for argument in self.fields if equal else ():
+                twin[argument.name] = with_equal_values(twin[argument.name], argument.model, argument.tagged)
+            if any(twin[name] is not self.kwargs[name] for name in twin):
+                yield twin
 
     @property
     def _holds_several(self) -> bool:
@@ -252,11 +266,15 @@ class Example:
         unseen: dict[str, Any] = {}
         for argument in self.fields:
             value = self.kwargs[argument.name]
-            markers = Markers(f"unseen {next(_UNSEEN)}")
-            with arranging():
-                marked = markers.mark(value, argument.model)
-            unseen[argument.name] = with_values_of(value, marked, argument.model, argument.forbidden)
+            unseen[argument.name] = with_values_of(
+                value, self._mark(value, argument), argument.model, argument.forbidden
+            )
         return unseen
+
+    def _mark(self, value: Any, argument: FieldPlaces) -> Any:
+        """Return a copy of an argument with values never seen before."""
+        with arranging():
+            return Markers(f"unseen {next(_UNSEEN)}").mark(value, argument.model)
 
     def _run_unseen(self) -> RunOutcome | None:
         return self.run(self._unseen())
@@ -265,22 +283,22 @@ class Example:
 
     def _interference(self, leak: Leak, twin: Mapping[str, Any], *, final: bool) -> Interference:
         paths = list(self._forbidden_paths())
-        leaking: list[tuple[FieldPlaces, str]] = []
-        together = False
-        shown = leak
-        start: Mapping[str, Any] = self.kwargs
-        changed: Mapping[str, Any] = twin
+        changes: dict[str, Change] = {}
         if final or leak.remembered:  # failures that hypothesis still shrinks are not shown
             for pair in paths:
                 outcome, values = self._differing([pair], leak, twin)
                 if outcome is not None:
-                    if not leaking and not leak.remembered:
-                        shown, changed = Leak(leak.before, outcome), values
-                    leaking.append(pair)
-            if leaking and not leak.remembered:
-                shown, start, changed = self._nearest(leaking[0], shown, changed)
-            if not leaking:
-                leaking, together = self._together(paths, leak, twin), True
+                    change = Change(pair, Leak(leak.before, outcome, leak.remembered), self.kwargs, values)
+                    for cause in self._list_changes_inside(change) or [change]:
+                        changes.setdefault(cause.name, cause)
+        leaking = [change.culprit for change in changes.values()]
+        shown, start, changed = leak, self.kwargs, twin
+        together = not leaking and (final or leak.remembered)
+        if together:
+            leaking = self._together(paths, leak, twin)
+        elif leaking and not leak.remembered:
+            nearest = self._nearest(next(iter(changes.values())))
+            shown, start, changed = nearest.leak, nearest.start, nearest.changed
         return Interference(
             self.asked.decision,
             leaking,
@@ -307,25 +325,45 @@ class Example:
         differs = outcome is not None and not self.state.judge.same(leak.before, outcome)
         return outcome if differs else None, values
 
-    def _nearest(
-        self, culprit: tuple[FieldPlaces, str], leak: Leak, changed: Mapping[str, Any]
-    ) -> tuple[Leak, Mapping[str, Any], Mapping[str, Any]]:
-        """Narrow a change of a number or a day to two adjacent values between which the outcome changes.
+    def _list_changes_inside(self, change: Change) -> list[Change]:
+        """Return the changes of single fields in a container or an optional value that make a difference.
 
-        Returns both outcomes, and the arguments of each.
+        They say more than that it has other items. The example may have none, so its twin is changed as well.
         """
-        fields, path = culprit
-        own = self.kwargs[fields.name]
-        others = values_at(changed[fields.name], fields.model, path)
+        argument, path = change.culprit
+        inner = [own for own in argument.tagged if not path or own.startswith((f"{path}.", f"{path}["))]
+        if path in argument.tagged or not inner or change.leak.remembered:
+            return []
+        sides = Side(self.kwargs, change.leak.before), Side({**self.kwargs, **change.changed}, change.leak.after)
+        for side in sides:
+            value = side.kwargs[argument.name]
+            twins = simplest(twins_of(value, inner, argument.model)), self._mark(value, argument)
+            for twin in twins:
+                changes: list[Change] = []
+                for own in inner:
+                    changed = with_values_of(value, twin, argument.model, [own])
+                    outcome = None if changed is value else self.run({**side.kwargs, argument.name: changed})
+                    if outcome is not None and not self.state.judge.same(side.outcome, outcome):
+                        values = {**side.kwargs, argument.name: changed}
+                        changes.append(Change((argument, own), Leak(side.outcome, outcome), side.kwargs, values))
+                if changes:
+                    return changes
+        return []
+
+    def _nearest(self, change: Change) -> Change:
+        """Narrow a change of a number or a day to two adjacent values between which the outcome changes."""
+        fields, path = change.culprit
+        own = change.start[fields.name]
+        others = values_at(change.changed[fields.name], fields.model, path)
         pairs = list(zip(values_at(own, fields.model, path), others, strict=False))
         different = [index for index, (value, other) in enumerate(pairs) if value != other]
-        low, high = Side(self.kwargs, leak.before), Side(changed, leak.after)
         if len(different) != 1:
-            return leak, low.kwargs, high.kwargs
+            return change
+        low, high = Side(change.start, change.leak.before), Side(change.changed, change.leak.after)
         (index,) = different
         near, far = pairs[index]
         while (middle := midpoint(near, far)) is not None:
-            kwargs = {**self.kwargs, fields.name: with_value_at(own, fields.model, path, index, middle)}
+            kwargs = {**change.start, fields.name: with_value_at(own, fields.model, path, index, middle)}
             outcome = self.run(kwargs)
             if outcome is None:
                 break
@@ -333,7 +371,7 @@ class Example:
                 near, low = middle, Side(kwargs, outcome)
             else:
                 far, high = middle, Side(kwargs, outcome)
-        return Leak(low.outcome, high.outcome), low.kwargs, high.kwargs
+        return Change(change.culprit, Leak(low.outcome, high.outcome), low.kwargs, high.kwargs)
 
     def _together(
         self, paths: list[tuple[FieldPlaces, str]], leak: Leak, twin: Mapping[str, Any]

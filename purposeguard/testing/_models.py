@@ -14,6 +14,7 @@ import annotated_types as at
 import typing_extensions
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, StringConstraints, TypeAdapter, ValidationError
 
+from purposeguard.containers import omit_keys
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta, is_union
@@ -222,13 +223,19 @@ def field_values(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
+def has_field(value: Any, name: str) -> bool:
+    """Return True if a key of a dict is present, or a field of a pydantic model was set."""
+    return name in (value.model_fields_set if isinstance(value, BaseModel) else value)
+
+
+def with_fields(value: Any, changes: Mapping[str, Any], absent: Collection[str] = ()) -> Any:
     """Return a copy with other values in some fields and the same objects in the others; nothing is validated.
 
-    Values of `cached_property` are not copied.
+    Keys of a dict that are `absent` are dropped; fields of a pydantic model that are count as not set. Values of
+    `cached_property` are not copied.
     """
     if isinstance(value, dict):
-        return type(value)({**value, **changes}) if type(value) is dict else {**value, **changes}
+        return omit_keys({**value, **changes}, absent)
     if is_namedtuple(type(value)):
         return value._replace(**changes)
     if isinstance(value, BaseModel):
@@ -236,6 +243,7 @@ def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
         attributes: dict[str, Any] = vars(twin)
         attributes.update(changes)
         twin.model_fields_set.update(changes)  # dumps with `exclude_unset` show them
+        twin.model_fields_set.difference_update(absent)
     else:
         twin = copy.copy(value)
         for name, content in changes.items():

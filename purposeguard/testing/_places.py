@@ -8,15 +8,17 @@ import inspect
 import itertools
 import operator
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import typing_extensions
+from pydantic import BaseModel
 
-from purposeguard.containers import omit_keys
+from purposeguard.containers import exclude, intersect, omit_keys
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.testing._models import with_fields
+from purposeguard.notice.vocabulary import NotPersonal
+from purposeguard.testing._models import has_field, with_fields
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import MISSING, read_field
@@ -88,12 +90,14 @@ def with_items(value: Any, items: list[tuple[Any, Any]]) -> Any:
     made = list(map(operator.itemgetter(1), items))
     if all(new is old for old, new in items):
         return value
-    if not isinstance(value, Mapping):
-        return cast("Any", type(value))(made)
-    pairs = dict(zip(value, made, strict=True))
+    return copy_with(value, zip(value, made, strict=True) if isinstance(value, Mapping) else made)
+
+
+def copy_with(value: Any, items: Iterable[Any]) -> Any:
+    """Return a container of the same kind with these items, for a mapping pairs."""
     if isinstance(value, collections.defaultdict):
-        return collections.defaultdict(value.default_factory, pairs)
-    return cast("Any", type(value))(pairs)
+        return collections.defaultdict(value.default_factory, items)
+    return cast("Any", type(value))(dict(items) if isinstance(value, Mapping) else items)
 
 
 def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
@@ -121,11 +125,16 @@ def replace_places(value: Any, model: Any, choose: Callable[[FieldPlace], Any]) 
 
 @dataclasses.dataclass(frozen=True)
 class FieldPlaces:
-    """The fields of one argument that may not be used: path → label. `model` is its annotation."""
+    """What one argument has that may not be used, by `forbidden_in`: path → label. `model` is its annotation."""
 
     name: str
     model: Any
     forbidden: Mapping[str, Label]
+
+    @property
+    def tagged(self) -> list[str]:
+        """The paths of the fields that have tags, without containers and optional values that only hold some."""
+        return intersect(self.forbidden, sources_of(self.model))
 
     def format_path(self, path: str) -> str:
         """Return a path in the argument as code writes it."""
@@ -176,13 +185,54 @@ def model_of(value: Any, annotation: Any = None) -> Any:
 
 
 def forbidden_in(decide: Callable[[Label], object], model: Any) -> dict[str, Label]:
-    """Return the fields of a model that may not be used: path → label. `decide` judges a label."""
-    return {path: label for path, label in sources_of(model).items() if not decide(label)}
+    """Return what a model has that may not be used: path → label.
+
+    These are tagged fields, and containers and optional values without a tag of their own whose tagged contents are
+    all forbidden: how many items there are, or whether there is a value, is then known from forbidden data alone.
+
+    Args:
+        decide: Judges a label.
+        model: The model, or an annotation that contains one.
+    """
+    forbidden = {path: label for path, label in sources_of(model).items() if not decide(label)}
+    for path, shape in structures_of(model).items():
+        labels = _list_labels_inside(shape)
+        if labels and not any(map(decide, labels)):
+            forbidden[path] = Label.join(*labels)
+    return forbidden
 
 
-def has_any(value: Any, fields: FieldPlaces) -> bool:
-    """Return True if a value has any of these fields: an empty list has none."""
-    return "" in fields.forbidden or any(place.path in fields.forbidden for place in places(value, fields.model))
+def structures_of(model: Any) -> dict[str, Shape]:
+    """Return the containers and optional values in a model that hold tagged data and have no tag: path → shape."""
+    root, tagged = read_shape(model), sources_of(model)
+    shapes = {"": root}
+    for path, shape in root.walk():  # Both members of a union may have the field.
+        shapes[path] = shapes[path] | shape if path in shapes else shape
+    structures: dict[str, Shape] = {}
+    for path, shape in shapes.items():
+        holder, _, name = path.rpartition(".")
+        may_be_unset = any(_may_be_unset(inner.cls, name) for inner in shapes[holder].models)
+        structure = dataclasses.replace(shape, varies=shape.varies or may_be_unset)
+        if structure.holds_untagged(path, tagged):
+            structures[path] = structure
+    return structures
+
+
+def _may_be_unset(cls: type, name: str) -> bool:
+    """Return True if it shows in instances of a class whether a field was set to its default."""
+    field = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
+    return field is not None and not field.is_required()
+
+
+def _list_labels_inside(shape: Shape) -> list[Label]:
+    """Return the label of each tagged field in a value; none if that of a sealed field is not known."""
+    labels: dict[Label, None] = {}
+    for inner in shape.iter_reachable("items", "keys", "within"):
+        if inner.sealed and not inner.seal:
+            return []
+        if inner.tags | inner.seal:
+            labels[Label(*inner.tags, *inner.seal)] = None
+    return exclude(labels, [Label(NotPersonal)])
 
 
 def values_at(value: Any, model: Any, path: str) -> list[Any]:
@@ -201,15 +251,71 @@ def _at(value: Any, model: Any, path: str) -> list[Any]:
 
 
 def with_values_of(value: Any, donor: Any, model: Any, paths: Collection[str]) -> Any:
-    """Return a copy of `value` with the values of `donor`, its twin, at these paths."""
-    theirs: dict[str, Iterator[Any]] = {}
-    for path in paths:
-        theirs[path] = iter(_at(donor, model, path))
+    """Return a copy of `value` with the values of `donor`, its twin, at these paths.
 
-    def choose(path: str, old: Any, _: Shape) -> Any:
-        return next(theirs[path], old) if path in theirs else _ENTERED
+    A container with other items, and a value that is present in one of both alone, are taken as a whole, at their own
+    path only.
+    """
+    merge = _TwinMerge(frozenset(paths), frozenset(sources_of(model)))
+    return merge.merge(value, donor, read_shape(model), "")
 
-    return _replace_places(value, read_shape(model), "", choose)
+
+@dataclasses.dataclass(frozen=True)
+class _TwinMerge:
+    """Copies the parts of a twin at some `paths`. `tagged`: the paths that have tags."""
+
+    paths: frozenset[str]
+    tagged: frozenset[str]
+
+    def merge(self, value: Any, donor: Any, shape: Shape, path: str) -> Any:
+        """Return the value with the parts of its twin, or itself if none differs."""
+        if path in self.paths & self.tagged:
+            return donor
+        if value is None or donor is None:
+            return donor if path in self.paths else value
+        if isinstance(value, Sealed):
+            return value
+        fields = _fields_of(value, shape)
+        if fields is not None:
+            return self._merge_fields(value, donor, fields, path)
+        contents = shape.contents
+        if contents is None or isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+            return value
+        if _has_other_items(value, donor):
+            return donor if path in self.paths else value
+        pairs = zip(*(each.values() if isinstance(each, Mapping) else each for each in (value, donor)), strict=True)
+        return with_items(value, [(old, self.merge(old, new, contents, f"{path}[]")) for old, new in pairs])
+
+    def _merge_fields(self, value: Any, donor: Any, fields: Mapping[str, Shape], path: str) -> Any:
+        changes: dict[str, Any] = {}
+        absent: list[str] = []
+        for name, inner in fields.items():
+            below = f"{path}.{name}" if path else name
+            old, new = read_field(value, name), read_field(donor, name)
+            shows_absent = isinstance(value, (dict, BaseModel))
+            if shows_absent and below in self.paths and has_field(value, name) != has_field(donor, name):
+                if new is not MISSING:
+                    changes[name] = new
+                if not has_field(donor, name):
+                    absent.append(name)
+            elif old is not MISSING and new is not MISSING:
+                merged = self.merge(old, new, inner, below)
+                if merged is not old:
+                    changes[name] = merged
+        return with_fields(value, changes, absent) if changes or absent else value
+
+
+def _has_other_items(value: Any, donor: Any) -> bool:
+    """Return True if a container and its twin do not have one item for each: more, fewer, or another order."""
+    if isinstance(value, Mapping):
+        return list(value) != list(donor)
+    if len(value) != len(donor) or not isinstance(value, Sequence):
+        return len(value) != len(donor)
+    return value != donor and all(map(_is_same, value, reversed(donor)))
+
+
+def _is_same(item: Any, other: Any) -> bool:
+    return item is other or bool(item == other)
 
 
 def with_equal_values(value: Any, model: Any, paths: Collection[str]) -> Any:

@@ -6,6 +6,7 @@ import collections
 import difflib
 import functools
 import inspect
+import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.testing._places import path_in_code, values_at
 from purposeguard.testing._runs import PINS, time_machine
 from purposeguard.testing._shown import Lines
+from purposeguard.values.plan import MISSING
 from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
@@ -210,7 +212,8 @@ def _describe_interference(
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
-    return escape_controls("\n".join([*lines, "", *_advice(decision, names, remembered=error.remembered)]))
+    untagged = quote_names(argument.format_path(path) for argument, path in fields if path not in argument.tagged)
+    return escape_controls("\n".join([*lines, "", *_advice(decision, names, untagged, remembered=error.remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -228,21 +231,24 @@ def _run_heads(
         own, path = fields[0]
         before, after = (values_at(run[own.name], own.model, path) for run in values)
         pair: tuple[Any, Any] = (before, after)
-        for value, other in zip(before, after, strict=False):
-            if value != other:
+        for value, other in itertools.zip_longest(before, after, fillvalue=MISSING):
+            if value is not other and value != other:
                 pair = (value, other)
                 break
-        heads = [f"{own.format_path(path)} = {shorten(repr(value))}" for value in pair]
+        name = own.format_path(path)
+        heads = [f"{name} is absent" if value is MISSING else f"{name} = {shorten(repr(value))}" for value in pair]
     width = max(map(len, heads))
     return [head.ljust(width) for head in heads]
 
 
-def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
+def _advice(decision: Decision, fields: Sequence[str], untagged: Sequence[str] = (), *, remembered: bool) -> list[str]:
     names = join_words(fields)
     if remembered:
         what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
     else:
         what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
+    if untagged:
+        what += f" (tag {join_words(untagged)} as a whole for it: no tag covers whether there is any, or how many)"
     if decision.alternatives:
         pronoun, alternative = "it" if len(fields) == 1 else "them", format_term(decision.alternatives[0])
         what += f"; or do it under a purpose that may use {pronoun}, such as {alternative}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from purposeguard.containers import exclude
+from purposeguard.containers import exclude, intersect
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -18,6 +18,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source,
 from purposeguard.policy import spec
 from purposeguard.runtime.activity import Block
 from purposeguard.testing._drawing import Drawing, Redrawing
+from purposeguard.testing._places import structures_of
 from purposeguard.testing.values import Markers, value_strategy
 from purposeguard.values.personal import Personal
 from purposeguard.values.tagging import sources_of
@@ -224,21 +225,26 @@ def _instances(draw: st.DrawFn, model: Any, markers: Markers | None, fields: dic
 def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchStrategy[T]:
     """Return a strategy for valid copies of an instance with new values in these fields only.
 
-    `fields`: paths as `pg.sources_of` prints them; within a container they stand for every item. Absent keys and empty
-    lists stay as they are, and so do values of a type that has only one. Sealed values keep their label. `model`: the
-    annotation of the instance, if its class does not say it (a TypedDict, a generic dataclass, a list).
+    Sealed values keep their label. A value of a type that has only one stays.
+
+    Args:
+        instance: The instance.
+        fields: Paths as `pg.sources_of` prints them; within a container they stand for every item. The path of a
+            container or an optional field without a tag, `devices`, stands for its structure: which items there are,
+            and whether there is a value. A field that may be absent is present in some twins, and absent in others.
+        model: The annotation of the instance, if its class does not say it (a TypedDict, a generic dataclass, a list).
 
     Raises:
-        ValueError: no tagged field has one of these paths.
+        ValueError: one of these paths is of no tagged field, and of nothing that holds one.
     """
     model = type(instance) if model is None else model
-    tagged_fields = sources_of(model)
-    unknown = exclude(fields, tagged_fields)
+    tagged_fields, structures = sources_of(model), structures_of(model)
+    unknown = exclude(fields, {*tagged_fields, *structures})
     if unknown or not fields:
         raise ValueError(f"`{unknown[0]}` is no tagged field" if unknown else "no fields were named")
-    return _twins(instance, frozenset(fields), model)
+    return _twins(instance, intersect(fields, tagged_fields), intersect(fields, structures), model)
 
 
 @st.composite
-def _twins(draw: st.DrawFn, instance: Any, fields: frozenset[str], model: Any) -> Any:
-    return Redrawing(Drawing(draw), fields).value(instance, model)
+def _twins(draw: st.DrawFn, instance: Any, fields: Sequence[str], structures: Sequence[str], model: Any) -> Any:
+    return Redrawing(Drawing(draw), fields, structures).value(instance, model)
