@@ -160,7 +160,8 @@ class Guard:
             self._read_files(tags, purposes)
         self.inventory = Register()
         self._replacing = make_lock()
-        self._attach()
+        attach_governance(self)
+        attach_observers(self)
         LIVE_GUARDS.add(self)
         for listener in tuple(GUARD_LISTENERS):
             listener(self)
@@ -178,14 +179,6 @@ class Guard:
             self.engine.silent = TagLookup(self._tags, refuse).silent
         if purposes is not None:
             self._purposes = resolve_file(purposes, PurposeFile, self.engine.table)
-
-    def _attach(self) -> None:
-        attach = getattr(self.engine.oversight, "attach", None)
-        if attach is not None:  # Governance with this method needs to know the guard that asks it.
-            attach(self)
-        for observer in self.engine.observers:
-            if isinstance(observer, Observer):  # Another object may have a method of this name for something else.
-                observer.attach(self)
 
     @property
     def mode(self) -> Mode:
@@ -263,7 +256,8 @@ class Guard:
                 for file in files:
                     file.check(table)
             self.engine.replace(present, history)
-        self._attach()
+        attach_governance(self)
+        attach_observers(self)
 
     def allows(
         self,
@@ -1059,6 +1053,20 @@ class Guard:
         revisions = describe_revisions(notice.document for notice in self.notice.notices)
         caption = f"Guard ({self.mode}{strict}) of {revisions}"
         return render_table(caption, ("activity", "purpose", "channel"), rows)
+
+
+def attach_governance(guard: Guard) -> None:
+    """Tell the governance of a guard that the guard asks it, and by which notice."""
+    attach = getattr(guard.engine.oversight, "attach", None)
+    if attach is not None:  # Governance with this method needs to know the guard that asks it.
+        attach(guard)
+
+
+def attach_observers(guard: Guard) -> None:
+    """Tell the observers of a guard that they belong to it, and its notice."""
+    for observer in guard.engine.observers:
+        if isinstance(observer, Observer):  # Another object may have a method of this name for something else.
+            observer.attach(guard)
 
 
 register_fork_handlers(before=load_before_fork, in_child=end_uses_after_fork)

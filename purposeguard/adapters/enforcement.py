@@ -10,7 +10,7 @@ import datetime
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import FrameType, MappingProxyType
 from typing import Any, Final, cast
@@ -155,11 +155,8 @@ class Decider:
         self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(_MAX_CACHED_RULES)
         self._latest_roster: Roster | None = None
-        # The check is made once, because checking an object against a protocol takes microseconds.
-        oversight = cast("object", guard.engine.oversight)
-        self._ask_roster: Callable[[], object] | None = (
-            oversight.roster if isinstance(oversight, RosterOversight) else None
-        )
+        # The governance that was asked last, and its roster. Checking an object against a protocol takes microseconds.
+        self._roster_oversight: tuple[object, RosterOversight | None] = None, None
         self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[SubjectPreferences], KeySet]] = (
             weakref.WeakKeyDictionary()
         )
@@ -439,23 +436,27 @@ class Decider:
             TypeError: governance has no roster.
             StoreUnavailable: the roster cannot be read now.
         """
-        ask = self._ask_roster
-        if ask is None:
+        oversight = cast("object", self.engine.oversight)
+        known, roster_oversight = self._roster_oversight
+        if known is not oversight:
+            roster_oversight = oversight if isinstance(oversight, RosterOversight) else None
+            self._roster_oversight = oversight, roster_oversight
+        if roster_oversight is None:
             raise TypeError(
-                f"{type(self.engine.oversight).__qualname__} has no `roster`, so it cannot be told which of many rows "
-                "are about subjects who stopped a use, or agreed to it"
+                f"{type(oversight).__qualname__} has no `roster`, so it cannot be told which of many rows are about "
+                "subjects who stopped a use, or agreed to it"
             )
-        answer = self.ask_governance(ask)
+        answer = self.ask_governance(roster_oversight)
         if not isinstance(answer, Roster):
-            raise TypeError(f"`roster` of {type(self.engine.oversight).__qualname__} gave no Roster")
+            raise TypeError(f"`roster` of {type(oversight).__qualname__} gave no Roster")
         return answer
 
-    def ask_governance(self, ask: Callable[[], object]) -> object:
+    def ask_governance(self, oversight: RosterOversight) -> object:
         """Return the answer of governance about all subjects.
 
         The adapter of an async engine overrides this, so that the event loop goes on meanwhile.
         """
-        return ask()
+        return oversight.roster()
 
     def _keys_of(self, roster: Roster, all_preferences: frozenset[SubjectPreferences]) -> KeySet:
         with self._lock:

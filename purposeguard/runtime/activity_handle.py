@@ -73,6 +73,7 @@ class ActivityHandle:
         permissions = self.permissions
         if permissions.retired:
             permissions = self.permissions = self._make_permissions()
+            self.ticks.clear()  # They count for the ledger at that time, and by the ids of that notice.
             for entered in self.engine.observers.entered:
                 entered(self.activity)
         return permissions

@@ -56,8 +56,9 @@ def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None
             activity_key = (activity.purpose, activity.channel, activity.conditions, activity.observing)
             if reader.access.withhold:  # Withheld fields name the activity in their errors.
                 activity_key += (activity.name,)
-        # The table is in the key, so results that were read under a replaced notice are not found again.
-        return engine.snapshot.matrix, activity_key, reader.resolve_label(), make_key(*args, **kwargs)
+        # The table and the era are in the key, so results that were read under a replaced notice, or before a test put
+        # other governance in place, are not found again.
+        return engine.snapshot.matrix, engine.era, activity_key, reader.resolve_label(), make_key(*args, **kwargs)
 
     lock = make_lock()  # Reentrant, because a finalizer may call the cached function while its thread holds the lock.
     if is_plain(fn):

@@ -93,6 +93,7 @@ class Engine:
         classes: The generated classes of withheld objects.
         clock: The clock.
         counting: True if an observer counts uses.
+        era: An object that is replaced with governance, the clock or the ledger, for keys of cached results.
         innermost: Returns the innermost use that was entered here, even if its generator is suspended.
         ledger: The observer that records denials and uses, if any.
         observers: All observers.
@@ -114,6 +115,7 @@ class Engine:
         "classes",
         "clock",
         "counting",
+        "era",
         "innermost",
         "ledger",
         "observers",
@@ -166,6 +168,7 @@ class Engine:
         _require_ledger_methods(ledger)
         self.observers = Observers(*(() if ledger is None else (ledger,)), *observers, ObservedLog())
         self.counting = bool(self.observers.counters)
+        self.era = object()
         self._lock = make_lock()  # It guards changes of the observers.
         self._compiled = (
             JointTable.compile_from(notice)
@@ -370,6 +373,47 @@ class Engine:
         self.observers = observers
         if observers.want_each is not self.snapshot.observed:
             self.install_table(self.snapshot.matrix if observers.want_each else self._compiled)
+
+    def exchange(
+        self, oversight: Oversight | None, clock: Clock, ledger: Ledger | None, table: PolicyTable | None = None
+    ) -> None:
+        """Put other governance, another clock and another ledger in place of the present ones. Used by tests.
+
+        All cached decisions are discarded, so uses that have begun are decided anew from their next check on.
+
+        Args:
+            oversight: The governance, if any.
+            clock: The clock.
+            ledger: The ledger, if any.
+            table: The compiled notice to put in force, which `table` returned before. By default the present one stays.
+
+        Raises:
+            TypeError: The ledger lacks a method.
+        """
+        _require_ledger_methods(ledger)
+        with self._lock:
+            self.observers = self._exchange_ledger(ledger)
+            self.oversight, self.clock, self.ledger = oversight, clock, ledger
+            self.counting = bool(self.observers.counters)
+            self.era = object()
+            restored = table is not None and table is not self._compiled
+            if table is not None:
+                self._compiled = table
+            self.install_table(self.snapshot.matrix if self.observers.want_each and not restored else self._compiled)
+        if restored:
+            for replaced in self.observers.replaced:
+                replaced()
+
+    def _exchange_ledger(self, ledger: Ledger | None) -> Observers:
+        """Return the observers with another ledger in the place of the present one."""
+        observers = list(self.observers)
+        place = 0
+        if self.ledger is not None:
+            place = next(index for index, observer in enumerate(observers) if observer is self.ledger)
+            del observers[place]
+        if ledger is not None:
+            observers.insert(place, ledger)
+        return Observers(*observers)
 
     def report_decision(
         self,

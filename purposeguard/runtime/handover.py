@@ -78,7 +78,7 @@ class HandOverTerms(NamedTuple):
 class EntrustDecorator:
     """The result of `guard.entrust(…)`: a decorator for functions that hand data over."""
 
-    __slots__ = ("_declared", "_engine", "_frame", "_record", "_register")
+    __slots__ = ("_declared", "_engine", "_frame", "_register")
 
     def __init__(self, engine: Engine, register: Register, declared: EntrustmentDeclaration, frame: FrameType) -> None:
         """Check the arguments of the decorator.
@@ -100,12 +100,7 @@ class EntrustDecorator:
                 raise ValueError(f"`{name}` is a text, and not blank")
         if isinstance(declared.recipient, Recipient) and not (declared.means or declared.recipient.means):
             raise TypeError("a hand-over says how the data travels: `means=…`, here or of the recipient (clause 6)")
-        self._record = _collect_recorders(engine)
-        if not self._record:
-            raise TypeError(
-                "a hand-over is on record before it takes place, and nobody here could record it: give the guard a "
-                "`governance=`, or a ledger that has `provided`"
-            )
+        _collect_recorders(engine)  # Raises if there are none.
         self._engine = engine
         self._register = register
         self._declared = declared
@@ -128,7 +123,7 @@ class EntrustDecorator:
         if kind not in ("plain", "coroutine"):
             raise TypeError(f"{site.dotted} yields, and a hand-over is one call: collect what is handed over in a list")
         local = self._frame.f_locals if self._frame.f_locals is not self._frame.f_globals else None
-        hand = HandOverFunction(fn, self._engine, self._declared.with_site(site), self._record, local)
+        hand = HandOverFunction(fn, self._engine, self._declared.with_site(site), local)
         self._register.add_entrustment(hand.declared)
 
         @functools.wraps(fn)
@@ -155,14 +150,13 @@ class EntrustDecorator:
 class HandOverFunction:
     """A function that hands data over, with the checks before its body."""
 
-    __slots__ = ("_engine", "_fn", "_record", "_shapes", "_signature", "declared")
+    __slots__ = ("_engine", "_fn", "_shapes", "_signature", "declared")
 
     def __init__(
         self,
         fn: Function,
         engine: Engine,
         declared: EntrustmentDeclaration,
-        record: Iterable[Callable[[Provision], None]],
         localns: Mapping[str, Any] | None,
     ) -> None:
         """Inspect a function that is to be decorated.
@@ -171,12 +165,10 @@ class HandOverFunction:
             fn: The function.
             engine: The engine of the guard.
             declared: The declaration of the function.
-            record: The functions that record a hand-over.
             localns: The local names around a function that is defined inside another function.
         """
         self._fn = fn
         self._engine = engine
-        self._record = tuple(record)
         self._signature = inspect.signature(fn)
         self._shapes: dict[str, Shape] | None = None
         self.declared = declared
@@ -257,7 +249,7 @@ class HandOverFunction:
         provisions: list[Provision] = []
         for table, own_label in engine.snapshot.matrix.split_label(label):
             provisions.append(self._make_provision(table, own_label, use, terms, row_contexts))
-        for record in self._record:
+        for record in _collect_recorders(engine):
             for provision in provisions:
                 record(provision)
 
@@ -420,10 +412,17 @@ def resolve_recipient(engine: Engine, recipient: Recipient | str) -> Recipient:
 def _collect_recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
     """Return the methods of governance and the observers that record a hand-over.
 
-    Governance informs its own ledger, which is therefore skipped. The result is empty if there is neither governance
-    nor a ledger that records hand-overs.
+    Governance informs its own ledger, which is therefore skipped.
+
+    Raises:
+        TypeError: There is neither governance nor a ledger that records hand-overs.
     """
     oversight, ledger = engine.oversight, engine.ledger
     if oversight is None:
-        return engine.observers.get_methods("provided") if find_method(ledger, "provided") else ()
+        if find_method(ledger, "provided") is None:
+            raise TypeError(
+                "a hand-over is on record before it takes place, and nobody here could record it: give the guard a "
+                "`governance=`, or a ledger that has `provided`"
+            )
+        return engine.observers.get_methods("provided")
     return (oversight.provided, *engine.observers.get_methods("provided", but=oversight.ledger))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -181,16 +181,11 @@ class Prepared(PreparedStatement):
 class LoopDecider(Decider):
     """A decider that lets the event loop of an async engine go on while it asks for all subjects."""
 
-    def __init__(self, guard: Guard, **advice: str) -> None:
-        super().__init__(guard, **advice)
-        oversight: Any = self.engine.oversight
-        self._ahead: Callable[[], Awaitable[object]] | None = (
-            oversight.aroster if can_prefetch_roster(oversight) else None
-        )
-
-    def ask_governance(self, ask: Callable[[], object]) -> object:
+    def ask_governance(self, oversight: Any) -> object:
         """Return the answer of governance about all subjects, awaited where an async engine runs the statement."""
-        return ask() if self._ahead is None or not in_greenlet() else await_only(self._ahead())
+        if in_greenlet() and can_prefetch_roster(oversight):
+            return await_only(oversight.aroster())
+        return oversight.roster()
 
 
 class StatementTexts(Statements):
