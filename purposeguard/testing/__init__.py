@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from purposeguard.testing.effects import Effect, Effects, arranging, captured
     from purposeguard.testing.failures import Interference, Leaked, Nondeterministic, NothingToProve, Unrecognisable
     from purposeguard.testing.interference import noninterference
+    from purposeguard.testing.substitution import Office, WrittenDown, substituting
     from purposeguard.testing.values import CanaryMark, Markers
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "Markers",
     "Nondeterministic",
     "NothingToProve",
+    "Office",
     "Unrecognisable",
     "Violation",
     "Violations",
+    "WrittenDown",
     "arranging",
     "assert_denied",
     "assert_reads",
@@ -39,6 +42,7 @@ __all__ = [
     "captured",
     "check",
     "noninterference",
+    "substituting",
 ]
 
 _DECISIONS: Final = ("Decided", "assert_denied", "assert_reads", "capture_decisions")
@@ -53,6 +57,7 @@ _HOMES: Final = {
     **dict.fromkeys(("Effect", "Effects", "arranging", "captured"), "purposeguard.testing.effects"),
     **dict.fromkeys(_FAILURES, "purposeguard.testing.failures"),
     "noninterference": "purposeguard.testing.interference",
+    **dict.fromkeys(("Office", "WrittenDown", "substituting"), "purposeguard.testing.substitution"),
     **dict.fromkeys(("CanaryMark", "Markers"), "purposeguard.testing.values"),
 }
 """Name → the module that it lies in; the module may need a library that is an extra."""

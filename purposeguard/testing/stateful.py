@@ -22,7 +22,6 @@ what follows. Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
@@ -35,18 +34,16 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import list_term_ids
-from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
-from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.declarations import Reclassification
-from purposeguard.runtime.observer import Ledger, Tick
-from purposeguard.runtime.protocols import Oversight, Roster
+from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.use import Use
 from purposeguard.testing import strategies
 from purposeguard.testing._expected import ExpectedDecisions, Probe
 from purposeguard.testing.strategies import name_of
+from purposeguard.testing.substitution import Office, WrittenDown
 from purposeguard.values.personal import Personal
 
 with Needs(__name__, "hypothesis"):
@@ -417,54 +414,3 @@ class PurposeMachine(RuleBasedStateMachine):
         while self._blocks:
             self.leave_the_purpose()
         super().teardown()
-
-
-class WrittenDown:
-    """A ledger that keeps its entries in lists."""
-
-    def __init__(self) -> None:
-        self.denials: list[PurposeViolation | PurposeMissing] = []
-        self.uses: list[tuple[str | None, str, Label]] = []
-        self.reclassifications: list[tuple[Reclassification, Label]] = []
-
-    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Ledger has it
-        """Record the denial."""
-        self.denials.append(error)
-
-    def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
-        """Return a function that records one use."""
-        return functools.partial(self.uses.append, (activity, purpose, label))
-
-    def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:  # noqa: ARG002  # as Ledger has it
-        """Record the reclassification."""
-        self.reclassifications.append((declared, label))
-
-
-class Office:
-    """Keeps the preferences of subjects in memory; for `governance=` of a guard in a test."""
-
-    ledger: Ledger | None = None
-    requires_subject = False
-
-    def __init__(self) -> None:
-        self.preferences_by_subject: dict[str, SubjectPreferences] = {}
-        self.provisions: list[Provision] = []
-        self._roster = Roster({})
-
-    def preferences(self, subject: str, /) -> SubjectPreferences:
-        """Return the preferences of a subject."""
-        return self.preferences_by_subject.get(subject, CLEAR)
-
-    def provided(self, provision: Provision, /) -> None:
-        """Record the hand-over."""
-        self.provisions.append(provision)
-
-    def roster(self) -> Roster:
-        """Return the preferences of all subjects."""
-        groups: dict[SubjectPreferences, tuple[str, ...]] = {}
-        for subject, preferences in sorted(self.preferences_by_subject.items()):
-            groups[preferences] = (*groups.get(preferences, ()), subject)
-        roster = Roster(groups)
-        if roster.groups != self._roster.groups:
-            self._roster = roster
-        return self._roster
