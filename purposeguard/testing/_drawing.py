@@ -112,6 +112,10 @@ class Drawing:
         """Draw one of the options; it shrinks to the first."""
         return self._draw(st.sampled_from(options))
 
+    def draw(self, strategy: st.SearchStrategy[Any]) -> Any:
+        """Return a value of a strategy."""
+        return self._draw(strategy)
+
     def instance(
         self, model: Any, strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})
     ) -> Any:

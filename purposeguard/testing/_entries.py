@@ -11,6 +11,9 @@ from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Annotated, Any, Final, get_args, get_origin
 
+from pydantic_core import to_jsonable_python
+
+from purposeguard.integrations.asgi import get_declared_route, iter_layers, iter_routes
 from purposeguard.testing._places import annotations_of
 from purposeguard.values.annotations import is_taggable
 
@@ -25,6 +28,7 @@ class Entry:
         parameters: The annotation of each parameter that is drawn.
         optional: The parameters that have a default.
         module: The name of the module that defines it.
+        members: The names of the activities that run one after the other; empty if it is one alone.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Entry:
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     optional: frozenset[str] = frozenset()
     module: str = ""
+    members: tuple[str, ...] = ()
 
 
 def find_entries(target: Any) -> list[Entry]:
@@ -165,12 +170,18 @@ def _read_parameters(fn: Any) -> tuple[dict[str, Any], frozenset[str]]:
 
 def find_application(target: Any) -> Any:
     """Return the web application that a target is, or that a test client holds; None if it is neither."""
+    if isinstance(target, (ModuleType, FunctionType, MethodType)):
+        return None
     for candidate in (target, getattr(target, "app", None), getattr(target, "application", None)):
-        if hasattr(candidate, "url_map") or (
-            callable(candidate) and isinstance(getattr(candidate, "routes", None), list)
-        ):
+        if hasattr(candidate, "url_map") or _has_routes(candidate):
             return candidate
     return None
+
+
+def _has_routes(candidate: Any) -> bool:
+    return callable(candidate) and any(
+        isinstance(getattr(layer, "routes", None), list) for layer in iter_layers(candidate)
+    )
 
 
 def _list_routes(target: Any, app: Any) -> list[Entry]:
@@ -182,20 +193,18 @@ def _list_routes(target: Any, app: Any) -> list[Entry]:
         from starlette.testclient import TestClient  # noqa: PLC0415  # Only applications of Starlette need it.
 
         client = TestClient(app, raise_server_exceptions=False)
-    return list(_list_starlette_routes(client, app.routes))
+    return list(_list_starlette_routes(client, app))
 
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
 
 
-def _list_starlette_routes(client: Any, routes: Iterable[Any], prefix: str = "") -> Iterator[Entry]:
-    for route in routes:
-        endpoint, methods = getattr(route, "endpoint", None), getattr(route, "methods", None)
-        path = prefix + getattr(route, "path", "")
-        if endpoint is None or not methods:
-            yield from _list_starlette_routes(client, getattr(route, "routes", None) or (), path)
-        elif getattr(route, "include_in_schema", True):
+def _list_starlette_routes(client: Any, app: Any) -> Iterator[Entry]:
+    for route, path in iter_routes(app):
+        endpoint = getattr(get_declared_route(route), "endpoint", None)
+        methods = getattr(route, "methods", None) or ()
+        if endpoint is not None and getattr(get_declared_route(route), "include_in_schema", True):
             for method in filter(methods.__contains__, _METHODS):
                 yield _of_starlette_route(client, method, path, endpoint)
 
@@ -204,26 +213,26 @@ def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> E
     stated, optional = _read_parameters(endpoint)
     in_path = _PARAMETER.findall(path)
     parameters: dict[str, Any] = {name: stated.get(name, str) for name in in_path}
-    bodies: list[str] = []
+    bodies: dict[str, bool] = {}
     for name, annotation in stated.items():
-        if name in in_path or not _is_sent(annotation, inspect.signature(endpoint).parameters[name].default):
+        marks = _list_marks(annotation, inspect.signature(endpoint).parameters[name].default)
+        if name in in_path or not _is_sent(annotation, marks):
             continue
         parameters[name] = annotation
-        if method != "GET" and _is_body(annotation):
-            bodies.append(name)
+        if marks.keys() == {"Body"} or (method != "GET" and _is_body(annotation)):
+            bodies[name] = bool(marks and marks["Body"].embed)
     template = _PARAMETER.sub(r"{\1}", path)
 
     def send(**values: Any) -> None:
-        from pydantic_core import to_jsonable_python  # noqa: PLC0415  # Only routes need it.
-
         plain = to_jsonable_python(values)
         body = {name: plain.pop(name) for name in bodies if name in plain}
         here = {name: plain.pop(name) for name in in_path}
-        sent = next(iter(body.values())) if len(body) == 1 else body or None
+        is_whole = len(bodies) == 1 and not any(bodies.values())
+        sent = next(iter(body.values()), None) if is_whole else body or None
         query = {name: value for name, value in plain.items() if value is not None}
         client.request(method, template.format(**here), params=query, json=sent)
 
-    return Entry(f"{method} {template}", send, parameters, optional - set(in_path), endpoint.__module__)
+    return Entry(f"{method} {template}", send, parameters, optional & parameters.keys(), endpoint.__module__)
 
 
 def _is_body(annotation: Any) -> bool:
@@ -232,12 +241,16 @@ def _is_body(annotation: Any) -> bool:
     return is_taggable(origin or annotation) or origin is list or annotation is dict or origin is dict
 
 
-def _is_sent(annotation: Any, default: Any) -> bool:
-    """Return True if a client sends a parameter: not for dependencies, headers, requests and the like."""
+def _list_marks(annotation: Any, default: Any) -> dict[str, Any]:
+    """Return what FastAPI calls the parameter of a route, by the name of its class: `Query`, `Depends`."""
     marks = [*(get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()), default]
-    kinds = {type(mark).__name__ for mark in marks if type(mark).__module__.startswith("fastapi.")}
-    if kinds:
-        return kinds <= {"Query", "Body"}
+    return {type(mark).__name__: mark for mark in marks if type(mark).__module__.startswith("fastapi.")}
+
+
+def _is_sent(annotation: Any, marks: Collection[str]) -> bool:
+    """Return True if a client sends a parameter: not for dependencies, headers, requests and the like."""
+    if marks:
+        return set(marks) <= {"Query", "Body"}
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return not getattr(plain, "__module__", "").startswith(("starlette.", "fastapi."))
 

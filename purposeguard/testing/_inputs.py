@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, get_origin
@@ -28,50 +29,94 @@ _KEYS: Final = (int, str)
 """The types of keys that are made distinct, and that arguments refer to."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """The parameters of an arrangement and of an activity.
+@dataclass
+class Rows:
+    """The parameters of an arrangement, and the values that were drawn for them.
 
     Attributes:
-        rows: Parameter of the arrangement → its annotation.
-        arguments: Parameter of the activity → its annotation.
-        optional: The parameters that have a default, which is used if nothing can be drawn.
+        annotations: Parameter → its annotation.
         given: Fixed values, and strategies, by parameter.
     """
 
-    rows: Mapping[str, Any]
-    arguments: Mapping[str, Any]
-    optional: Collection[str] = ()
-    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def annotation(self, name: str) -> Any:
-        """Return the annotation of a parameter."""
-        return self.rows[name] if name in self.rows else self.arguments[name]
+    annotations: Mapping[str, Any]
+    given: Mapping[str, Any]
+    _drawn: dict[int, dict[str, Any] | None] = field(default_factory=dict[int, "dict[str, Any] | None"])
+    _twins: dict[object, dict[str, Any] | None] = field(default_factory=dict[object, "dict[str, Any] | None"])
 
     def draw(self, nth: int) -> dict[str, Any] | None:
-        """Return the n-th values of all parameters; always the same. None if validators refuse all that is tried.
+        """Return the n-th rows; always the same. None if validators refuse all that is tried.
 
-        The first ones have one item in each container, and recognizable values in tagged fields.
+        The first ones have an item in each container, and recognizable values in tagged fields.
 
         Raises:
             Unsolvable: No strategy is known for a parameter.
         """
-        values: dict[str, Any] | None = _draw_by_number(_draw_inputs(self, nth), nth)
-        return values
+        if nth not in self._drawn:
+            self._drawn[nth] = _draw_by_number(lambda draw: _draw_rows(draw, self, nth), nth)
+        return self._drawn[nth]
 
-    def draw_twin(self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int) -> dict[str, Any] | None:
-        """Return the n-th other values of the parameters that have forbidden fields."""
-        twin: dict[str, Any] | None = _draw_by_number(_draw_twins(values, fields, nth), nth)
-        return twin
+    def draw_twin(
+        self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int, number: int
+    ) -> dict[str, Any] | None:
+        """Return the values that another run has in fields that may not be used. `number` counts the runs."""
+        own = [argument for argument in fields if argument.name in self.annotations]
+        others = [argument for argument in fields if argument.name not in self.annotations]
+        key = nth, number, tuple((argument.name, frozenset(argument.forbidden)) for argument in own)
+        if key not in self._twins:
+            self._twins[key] = _draw_by_number(lambda draw: _draw_twins(draw, values, own, number), number)
+        twin = self._twins[key]
+        changed = _draw_by_number(lambda draw: _draw_twins(draw, values, others, number), number) if others else {}
+        return None if twin is None or changed is None else {**twin, **changed}
+
+    def list_keys(self, name: str, annotation: Any, rows: Mapping[str, Any]) -> list[Any]:
+        """Return the values of rows that an argument may refer to, by its name or else by its type."""
+        annotation, _ = unwrap_annotation(annotation, NOWHERE)
+        if annotation not in _KEYS:
+            return []
+        named: list[Any] = []
+        ids: list[Any] = []
+        for argument, model in self.annotations.items():
+            for place in places(rows[argument], model) if is_tagged(model) else ():
+                if type(place.content) is not annotation:
+                    continue
+                owner, last = _names_of(argument, place.path)
+                if name in (last, f"{owner}_{last}") or (name == owner and last == "id"):
+                    named.append(place.content)
+                elif last == "id":
+                    ids.append(place.content)
+        return list(dict.fromkeys(named or ids))
 
 
-def _draw_by_number(strategy: st.SearchStrategy[Any], nth: int) -> Any:
+@dataclass(frozen=True)
+class Arguments:
+    """The parameters of an activity.
+
+    Attributes:
+        annotations: Parameter → its annotation.
+        optional: The parameters that have a default, which is used if nothing can be drawn.
+        given: Fixed values, and strategies, by parameter.
+    """
+
+    annotations: Mapping[str, Any]
+    optional: Collection[str] = ()
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def draw(self, rows: Rows, values: Mapping[str, Any], nth: int) -> dict[str, Any] | None:
+        """Return the n-th arguments for these rows; None if validators refuse all that is tried.
+
+        Raises:
+            Unsolvable: No strategy is known for a parameter.
+        """
+        return _draw_by_number(lambda draw: _draw_arguments(draw, self, rows, values, nth), nth)
+
+
+def _draw_by_number(function: Callable[[st.DrawFn], dict[str, Any]], nth: int) -> dict[str, Any] | None:
+    """Return what a function draws from a seed; None if nothing that is tried is valid."""
+    strategy = st.composite(function)()  # Its arguments would be shown in errors.
     for attempt in range(_TRIES):
         data = ConjectureData(random=random.Random(nth * _TRIES + attempt))  # noqa: S311  # no secret
-        try:
+        with contextlib.suppress(StopTest, InvalidArgument, UnsatisfiedAssumption):
             return draw_from(data, strategy)
-        except (StopTest, InvalidArgument, UnsatisfiedAssumption):
-            continue
     return None
 
 
@@ -79,41 +124,41 @@ def _make_drawing(draw: st.DrawFn, nth: int, salt: str) -> Drawing:
     return Drawing(draw, marking=nth == 0, salt=salt)
 
 
-@st.composite
-def _draw_inputs(draw: st.DrawFn, inputs: Inputs, nth: int) -> dict[str, Any]:
+def _draw_rows(draw: st.DrawFn, rows: Rows, nth: int) -> dict[str, Any]:
     drawing = _make_drawing(draw, nth, "rows")
     values: dict[str, Any] = {}
-    for name, annotation in inputs.rows.items():
-        values[name] = _draw_value(draw, drawing, name, annotation, inputs)
-    values = _link(values, inputs.rows)
-    for name, annotation in inputs.arguments.items():
-        if name in inputs.given or is_tagged(annotation):
-            drawn = _draw_value(draw, drawing, name, annotation, inputs)
-        else:
-            candidates = _list_referred(name, annotation, values, inputs)
-            chosen = draw(st.integers(0, len(candidates))) if nth else 0
-            if chosen < len(candidates):
-                drawn = candidates[chosen]
-            else:
-                drawn = _draw_value(draw, drawing, name, annotation, inputs)
-        if drawn is not _ABSENT:
-            values[name] = drawn
-    return values
+    for name, annotation in rows.annotations.items():
+        values[name] = _draw_value(drawing, name, annotation, rows.given)
+    return _link(values, rows.annotations)
 
 
-_ABSENT: Final = object()
+def _draw_arguments(
+    draw: st.DrawFn, arguments: Arguments, rows: Rows, values: Mapping[str, Any], nth: int
+) -> dict[str, Any]:
+    drawing = _make_drawing(draw, nth, "arguments")
+    drawn: dict[str, Any] = {}
+    for name, annotation in arguments.annotations.items():
+        if name not in arguments.given and not is_tagged(annotation):
+            keys = rows.list_keys(name, annotation, values)
+            chosen = draw(st.integers(0, len(keys))) if nth else 0
+            if chosen < len(keys):
+                drawn[name] = keys[chosen]
+                continue
+        try:
+            drawn[name] = _draw_value(drawing, name, annotation, arguments.given)
+        except Unsolvable:
+            if name not in arguments.optional:
+                raise
+    return drawn
 
 
-def _draw_value(draw: st.DrawFn, drawing: Drawing, name: str, annotation: Any, inputs: Inputs) -> Any:
-    if name in inputs.given:
-        given = inputs.given[name]
-        return draw(given) if isinstance(given, st.SearchStrategy) else given
+def _draw_value(drawing: Drawing, name: str, annotation: Any, given: Mapping[str, Any]) -> Any:
+    if name in given:
+        return drawing.draw(given[name]) if isinstance(given[name], st.SearchStrategy) else given[name]
     try:
         _refuse_resource(annotation)
         return drawing.instance(annotation)
     except Unsolvable as error:
-        if name in inputs.optional:
-            return _ABSENT
         raise Unsolvable(f"parameter `{name}`: {error}; pass a value or a strategy, `check(…, {name}=…)`") from error
 
 
@@ -133,7 +178,6 @@ _DATA_PACKAGES: Final = (
 """Packages whose classes are values."""
 
 
-@st.composite
 def _draw_twins(
     draw: st.DrawFn, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int
 ) -> dict[str, Any]:
@@ -227,28 +271,3 @@ def _singular(name: str) -> str:
         if name.endswith(plural) and not name.endswith("ss"):
             return name.removesuffix(plural) + singular
     return name
-
-
-def _list_referred(name: str, annotation: Any, values: Mapping[str, Any], inputs: Inputs) -> list[Any]:
-    """Return the values of rows that an argument may refer to, by its name or else by its type."""
-    annotation, _ = unwrap_annotation(annotation, NOWHERE)
-    if annotation not in _KEYS:
-        return []
-    named: list[Any] = []
-    ids: list[Any] = []
-    for argument, place in _iter_places(values, inputs):
-        if type(place.content) is not annotation:
-            continue
-        owner, last = _names_of(argument, place.path)
-        if name in (last, f"{owner}_{last}", owner) and (name != owner or last == "id"):
-            named.append(place.content)
-        elif last == "id":
-            ids.append(place.content)
-    return list(dict.fromkeys(named or ids))
-
-
-def _iter_places(values: Mapping[str, Any], inputs: Inputs) -> Iterator[tuple[str, FieldPlace]]:
-    for argument, value in values.items():
-        if argument in inputs.rows and is_tagged(inputs.rows[argument]):
-            for place in places(value, inputs.rows[argument]):
-                yield argument, place

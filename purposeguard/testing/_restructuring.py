@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol, get_args
 
 from purposeguard.testing._leaves import Limits, Unsolvable, adapter_of, passes
 from purposeguard.testing._models import Spot
 from purposeguard.testing._places import copy_with
 
-if TYPE_CHECKING:
-    from purposeguard.testing._drawing import Drawing
+
+class ItemDrawing(Protocol):
+    """Draws changes and items."""
+
+    def choose(self, options: Sequence[Any]) -> Any:
+        """Draw one of the options."""
+        ...
+
+    def value(self, annotation: Any, spot: Spot) -> Any:
+        """Return a value of an annotation."""
+        ...
+
+    def with_marks(self) -> ItemDrawing:
+        """Return a drawing of distinct values."""
+        ...
 
 
-def restructure(drawing: Drawing, value: Any, annotation: Any, spot: Spot) -> Any:
+def restructure(drawing: ItemDrawing, value: Any, annotation: Any, spot: Spot) -> Any:
     """Return a copy of a container with one structural change.
 
     The items that stay are the same objects, so that only the structure differs.
@@ -72,7 +85,7 @@ def _list_changes(items: list[Any], limits: Limits, *, is_set: bool) -> Iterator
         yield "clear"
 
 
-def _draw_items(drawing: Drawing, value: Any, args: tuple[Any, ...], spot: Spot, item: Any = None) -> list[Any]:
+def _draw_items(drawing: ItemDrawing, value: Any, args: tuple[Any, ...], spot: Spot, item: Any = None) -> list[Any]:
     """Return a list of one item to add: a new one, or `item` again. The list is empty if no other key is found.
 
     In a mapping, `item` is repeated under a new key.
@@ -86,7 +99,7 @@ def _draw_items(drawing: Drawing, value: Any, args: tuple[Any, ...], spot: Spot,
     return [drawing.value(args[0], below) if item is None else item]
 
 
-def _draw_unlike(drawing: Drawing, annotation: Any, spot: Spot, used: Collection[Any]) -> list[Any]:
+def _draw_unlike(drawing: ItemDrawing, annotation: Any, spot: Spot, used: Collection[Any]) -> list[Any]:
     """Return a list of one value that is not used yet; empty if none is found."""
     drawn = drawing.value(annotation, spot)
     if drawn in used:

@@ -19,9 +19,10 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final, Self
 
+from purposeguard.containers import exclude
 from purposeguard.errors import PurposeGuardError, escape_controls
 from purposeguard.extras import Needs
 from purposeguard.guard import LIVE_GUARDS, Guard
@@ -32,11 +33,12 @@ from purposeguard.policy.row_context import SubjectId
 from purposeguard.runtime.registry import Activity
 from purposeguard.testing._entries import Entry, find_entries, list_modules
 from purposeguard.testing._examples import Example, ExampleQuestion, State
-from purposeguard.testing._inputs import Inputs
+from purposeguard.testing._inputs import Arguments, Rows
 from purposeguard.testing._leaves import Unsolvable
 from purposeguard.testing._module_state import ModuleState
 from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged
 from purposeguard.testing._runs import PINS, RunConduct, RunOutcome, finish, fresh
+from purposeguard.testing._shown import error_text
 from purposeguard.testing.effects import KINDS, arranging, install_watchers
 from purposeguard.testing.failures import Interference, Nondeterministic
 from purposeguard.testing.watching import Watcher, watching
@@ -53,8 +55,9 @@ def check(
     *,
     arrange: Callable[..., object] | None = None,
     guard: Guard | None = None,
-    thorough: bool = False,
+    quick: bool = False,
     skip: Collection[str] = (),
+    known: Mapping[str, Collection[str]] = MappingProxyType({}),
     **given: Any,
 ) -> CheckReport:
     """Run all activities of a service, and find personal data that they use although their purpose may not.
@@ -68,8 +71,9 @@ def check(
         arrange: Puts drawn rows where the service finds them. Its parameters are annotated with tagged models. It
             begins with an empty state; what modules of the target keep is put back before each run.
         guard: The guard of the service. By default the one whose activities the target declares.
-        thorough: Try all constants of the code, more rows and more stories.
-        skip: Names of activities that are not checked.
+        quick: Run each activity alone, with few examples.
+        skip: The names of activities that do not run.
+        known: Activity → fields that may make a difference to it, each for a reason that the test states.
         given: Values or strategies of hypothesis for parameters, by name.
 
     Returns:
@@ -79,7 +83,7 @@ def check(
         Violations: An activity uses what it may not, or cannot be checked.
         TypeError: The target has no activities, or its guard is not known.
     """
-    return _Checker(target, arrange, guard, thorough=thorough, skip=skip, given=given).run()
+    return _Checker(target, arrange, guard, quick=quick, skip=skip, known=known, given=given).run()
 
 
 @dataclass(frozen=True)
@@ -146,18 +150,12 @@ class CheckReport:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Effort:
-    """How much is tried."""
-
-    bases: int
-    twins: int
-    story_bases: int
-    story_twins: int
-
-
-_QUICK: Final = _Effort(bases=2, twins=2, story_bases=1, story_twins=1)
-_THOROUGH: Final = _Effort(bases=12, twins=40, story_bases=3, story_twins=4)
+_QUICK_EXAMPLES: Final = 2
+_EXAMPLES: Final = 6
+_QUICK_TWINS: Final = 2
+_TWINS: Final = 6
+_STORY_EXAMPLES: Final = 2
+_STORY_TWINS: Final = 2
 _MOST_VIOLATIONS: Final = 6
 """The most violations that are looked for in one activity: the rest shows when these are mended."""
 
@@ -236,27 +234,34 @@ class _Checker:
         arrange: Callable[..., object] | None,
         guard: Guard | None,
         *,
-        thorough: bool,
+        quick: bool,
         skip: Collection[str],
+        known: Mapping[str, Collection[str]],
         given: Mapping[str, Any],
     ) -> None:
         found = find_entries(target)
         modules = list_modules(target, found)
         if not found:
             raise TypeError(f"{target!r} has no activities: state their purposes, `@guard.purpose(…)`")
-        unknown = sorted(set(skip) - {entry.name for entry in found})
-        if unknown:
-            raise TypeError(f"`skip` names `{unknown[0]}`, but there are {', '.join(entry.name for entry in found)}")
+        names = [entry.name for entry in found]
+        for option, stated in (("skip", skip), ("known", known)):
+            for name in exclude(stated, names):
+                raise TypeError(f"`{option}` names `{name}`, but the activities are {', '.join(names)}")
         self.entries = [entry for entry in found if entry.name not in skip]
         self.guard = _find_guard(modules) if guard is None else guard
         self.arrange = arrange
-        self.rows: Mapping[str, Any] = {} if arrange is None else annotations_of(arrange)
+        self.rows = Rows({} if arrange is None else annotations_of(arrange), given)
         self.given = given
-        self.effort = _THOROUGH if thorough else _QUICK
+        self.quick = quick
+        self.known = known
         self.memory = ModuleState(modules)
         self.entered = _Entered()
         self.arguments: dict[tuple[str, int], Mapping[str, Any]] = {}
         """Activity, number of the example → the arguments that it ran with."""
+        self.stated: dict[str, tuple[Activity, ...]] = {}
+        """Name → the activities of the guard that were entered."""
+        self.nth = 0
+        """The number of the example that runs."""
         self.found: list[Violation] = []
         self.unchecked: dict[str, str] = {}
         self.report = CheckReport()
@@ -276,106 +281,148 @@ class _Checker:
 
     def _check_entries(self) -> None:
         for entry in self.entries:
-            self._check_entry(entry, _Story())
+            trial = _Trial(self, entry)
+            try:
+                raised = trial.search(*((_QUICK_EXAMPLES, _QUICK_TWINS) if self.quick else (_EXAMPLES, _TWINS)))
+            except Unsolvable as error:
+                self.unchecked[entry.name] = str(error)
+            else:
+                trial.judge_errors(raised)
+        if not self.quick:
+            for members in self._group_entries():
+                self._check_stories(members)
+
+    def _group_entries(self) -> list[list[Entry]]:
+        """Return the activities that ran, those with the same purposes together."""
+        groups: dict[object, list[Entry]] = {}
         for entry in self.entries:
-            self._check_story(entry)
+            if entry.name in self.stated and entry.name not in self.unchecked:
+                purposes = frozenset((each.purpose_id, each.channel) for each in self.stated[entry.name])
+                groups.setdefault(purposes, []).append(entry)
+        return list(groups.values())
 
-    def _check_entry(self, entry: Entry, story: _Story) -> None:
-        trial = _Trial(self, entry, story)
-        try:
-            trial.search(self.effort.bases, self.effort.twins)
-        except Unsolvable as error:
-            self.unchecked[entry.name] = str(error)
-        self.report.runs += trial.runs
-
-    def _check_story(self, entry: Entry) -> None:
-        """Run an activity after all others; if that finds something, after the first that suffices alone."""
-        others = tuple(other for other in self.entries if other is not entry and (other.name, 0) in self.arguments)
-        if entry.name in self.unchecked or entry.name not in self.report.activities or not others:
+    def _check_stories(self, members: list[Entry]) -> None:
+        """Run the activities of some purposes after all others; if that finds something, look for the two it takes."""
+        others = [other for other in self.entries if other not in members and (other.name, 0) in self.arguments]
+        if not others:
             return
-        before = len(self.found)
-        self._try_story(entry, _Story(others))
-        if len(self.found) == before:
+        together = self._try_story(_chain(self, members), others)
+        if not together:
             return
-        together = self.found[before:]
-        for other in others:
-            del self.found[before:]
-            self._try_story(entry, _Story((other,)))
-            if len(self.found) > before:
+        for entry in members:
+            for found in filter(None, (self._try_story(entry, [other]) for other in others)):
+                self.found += found
                 return
-        self.found[before:] = together
+        self.found += together
 
-    def _try_story(self, entry: Entry, story: _Story) -> None:
-        trial = _Trial(self, entry, story)
-        trial.search(self.effort.story_bases, self.effort.story_twins)
-        self.report.runs += trial.runs
+    def _try_story(self, entry: Entry, before: Sequence[Entry]) -> list[Violation]:
+        """Return the violations that show in an activity after others."""
+        known = len(self.found)
+        _Trial(self, entry, _Story(tuple(before))).search(_STORY_EXAMPLES, _STORY_TWINS)
+        found = self.found[known:]
+        del self.found[known:]
+        return found
 
-    def list_culprits(self, activity: str) -> set[str]:
-        """Return the fields that were found to make a difference to an activity."""
-        return {name for violation in self.found if violation.activity == activity for name in violation.fields}
+    def call(self, entry: Entry) -> Any:
+        """Run an activity with the arguments that it had in this example, or in the first one."""
+        arguments = self.arguments.get((entry.name, self.nth)) or self.arguments.get((entry.name, 0), {})
+        return entry.call(**{name: fresh(value) for name, value in arguments.items()})
+
+    def list_culprits(self, entry: Entry) -> set[str]:
+        """Return the fields that are known to make a difference to an activity, or to one of several."""
+        culprits: set[str] = set()
+        for name in (entry.name, *entry.members):
+            culprits.update(self.known.get(name, ()))
+            for violation in self.found:
+                if violation.activity == name:
+                    culprits.update(violation.fields)
+        return culprits
+
+
+def _is_known(field: str, culprits: Collection[str]) -> bool:
+    """Return True for a culprit, and for a container of one, whose items vary whenever there are others."""
+    return any(culprit == field or culprit.startswith((f"{field}.", f"{field}[")) for culprit in culprits)
+
+
+def _chain(checker: _Checker, members: Sequence[Entry]) -> Entry:
+    """Return what runs several activities, one after the other, and gives all their results and errors."""
+
+    def run_all() -> list[tuple[str, Any, str]]:
+        outcomes: list[tuple[str, Any, str]] = []
+        for member in members:
+            result, failed = None, ""
+            try:
+                result = finish(checker.call(member))
+            except Exception as error:  # noqa: BLE001  # It is an outcome.
+                failed = error_text(error)
+            outcomes.append((member.name, result, failed))
+        return outcomes
+
+    names = tuple(member.name for member in members)
+    return Entry(", ".join(names), run_all, members=names)
 
 
 class _Trial:
     """Runs one activity in one story, with examples and their twins."""
 
-    def __init__(self, checker: _Checker, entry: Entry, story: _Story) -> None:
+    def __init__(self, checker: _Checker, entry: Entry, story: _Story | None = None) -> None:
         self._checker = checker
         self._entry = entry
-        self._story = story
-        self._keys = {name: f"{name}_" if name in checker.rows else name for name in entry.parameters}
-        arguments = {self._keys[name]: annotation for name, annotation in entry.parameters.items()}
-        given = {self._keys.get(name, name): value for name, value in checker.given.items()}
-        optional = {self._keys[name] for name in entry.optional}
-        self._inputs = Inputs(checker.rows, arguments, optional, given)
-        self._asked: _Asked | None = None
-        self._nth = 0
+        self._story = story or _Story()
+        rows = checker.rows.annotations
+        self._keys = {name: f"{name}_" if name in rows else name for name in entry.parameters}
+        self._arguments = Arguments(
+            {self._keys[name]: annotation for name, annotation in entry.parameters.items()},
+            {self._keys[name] for name in entry.optional},
+            {self._keys.get(name, name): value for name, value in checker.given.items()},
+        )
         self._refused: BaseException | None = None
         """The last error of the arrangement."""
-        self.runs = 0
         conduct = RunConduct(self._run_body, _Opening(self._may), PINS, KINDS, connections=[])
         self._state = State(weakref.ref(self), conduct)
 
-    def search(self, bases: int, twins: int) -> None:
-        """Look for fields that make a difference.
+    def search(self, examples: int, twins: int) -> list[BaseException | None]:
+        """Look for fields that make a difference; return what each example raised.
 
         Raises:
             Unsolvable: No strategy is known for a parameter.
         """
         raised: list[BaseException | None] = []
-        for nth in range(bases):
-            values = self._inputs.draw(nth)
-            outcome = None if values is None else self._run(values, nth)
-            if values is None or outcome is None:
+        checker = self._checker
+        for nth in range(examples):
+            rows = checker.rows.draw(nth)
+            drawn = None if rows is None else self._arguments.draw(checker.rows, rows, nth)
+            if rows is None or drawn is None:
                 continue
-            raised.append(outcome.raised)
-            activities = tuple(self._checker.entered.activities)
+            if not self._story.before:
+                arguments = {name: drawn[key] for name, key in self._keys.items() if key in drawn}
+                checker.arguments[self._entry.name, nth] = arguments
+            checker.nth = nth
+            before = self._state.conduct.run((), {**rows, **drawn})
+            if before is None:
+                continue
+            raised.append(before.raised)
+            activities = tuple(checker.entered.activities)
             if activities:
                 self._note(activities)
-                self._compare(values, activities, twins)
-        if not self._story.before and self._story.stopped is None:
-            self._judge_errors(raised)
-
-    def _run(self, values: Mapping[str, Any], nth: int) -> RunOutcome | None:
-        self._nth = nth
-        return self._state.conduct.run((), values)
+                self._compare({**rows, **drawn}, before, activities, twins)
+        return raised
 
     def _run_body(self, **values: Any) -> Any:
         """Begin anew, arrange the rows, run what comes before, and run the activity."""
         checker = self._checker
-        self.runs += 1
+        checker.report.runs += 1
         checker.entered.is_noting = False
         with arranging():
             checker.memory.restore()
             if checker.arrange is not None:
-                self._arrange({name: values[name] for name in checker.rows})
+                self._arrange({name: values[name] for name in checker.rows.annotations})
             for other in self._story.before:
-                self._run_before(other)
-        arguments = {name: values[key] for name, key in self._keys.items() if key in values}
-        if not self._story.before:
-            checker.arguments[self._entry.name, self._nth] = arguments
+                with contextlib.suppress(Exception):  # What it raises is judged where it is checked itself.
+                    finish(checker.call(other))
         checker.entered.activities = {}
         checker.entered.is_noting = True
-        return self._entry.call(**arguments)
+        return self._entry.call(**{name: values[key] for name, key in self._keys.items() if key in values})
 
     def _arrange(self, rows: Mapping[str, Any]) -> None:
         arrange = self._checker.arrange
@@ -385,64 +432,61 @@ class _Trial:
             self._refused = error
             raise UnsatisfiedAssumption from error
 
-    def _run_before(self, other: Entry) -> None:
-        arguments = self._checker.arguments.get((other.name, self._nth)) or self._checker.arguments[other.name, 0]
-        with contextlib.suppress(Exception):  # What it raises is judged where it is checked itself.
-            finish(other.call(**{name: fresh(value) for name, value in arguments.items()}))
+    def _ask(self, activities: tuple[Activity, ...]) -> _Asked:
+        first, told = activities[0], self._story.describe()
+        name = f"{self._entry.name} ({told})" if told else self._entry.name
+        return _Asked(
+            self._checker.guard, first.purpose, first.channel, name, 0, frozenset(PINS), (), activities=activities
+        )
 
     def _may(self, label: Label) -> bool:
-        return self._asked is not None and bool(self._asked.decision(label))
+        activities = tuple(self._checker.entered.activities)
+        return bool(activities) and bool(self._ask(activities).decision(label))
 
-    def _note(self, activities: Sequence[Activity]) -> None:
-        known = self._checker.report.activities
-        ids = (*known.get(self._entry.name, ()), *(activity.purpose_id for activity in activities))
-        known[self._entry.name] = tuple(dict.fromkeys(ids))
+    def _note(self, activities: tuple[Activity, ...]) -> None:
+        stated, name = self._checker.stated, self._entry.name
+        stated[name] = tuple(dict.fromkeys((*stated.get(name, ()), *activities)))
+        if not self._story.before:
+            self._checker.report.activities[name] = tuple(dict.fromkeys(each.purpose_id for each in stated[name]))
 
-    def _compare(self, values: Mapping[str, Any], activities: tuple[Activity, ...], twins: int) -> None:
+    def _compare(
+        self, values: Mapping[str, Any], before: RunOutcome, activities: tuple[Activity, ...], twins: int
+    ) -> None:
         """Compare the outcome of an example with those of twins, and note each field that makes a difference."""
-        checker, first = self._checker, activities[0]
-        told = self._story.describe()
-        name = f"{self._entry.name} ({told})" if told else self._entry.name
-        self._asked = _Asked(
-            checker.guard, first.purpose, first.channel, name, twins, frozenset(PINS), (), activities=activities
-        )
-        # The first run did not know the purposes, so it opened no sealed values.
-        before = self._run(values, self._nth)
-        if before is None:
-            return
+        checker, name = self._checker, self._entry.name
+        asked = self._ask(activities)
         for number in range(twins):
-            fields = self._list_fields(values)
-            if not fields or len(checker.list_culprits(self._entry.name)) >= _MOST_VIOLATIONS:
+            fields = self._list_fields(values, asked)
+            if not fields or len(checker.list_culprits(self._entry)) >= _MOST_VIOLATIONS:
                 return
-            twin = self._inputs.draw_twin(values, fields, number)
+            twin = checker.rows.draw_twin(values, fields, checker.nth, number)
             if twin is None:
                 continue
-            failure = Example(self._asked, self._state, (), values, fields).compare_twin(before, twin, final=True)
+            failure = Example(asked, self._state, (), values, fields).compare_twin(before, twin, final=True)
             if isinstance(failure, Interference):
                 effects = tuple(dict.fromkeys(difference.what for difference in failure.differences))
-                checker.found.append(Violation(self._entry.name, failure.fields, effects, told, str(failure)))
+                told = self._story.describe()
+                checker.found.append(Violation(name, failure.fields, effects, told, str(failure)))
             elif isinstance(failure, Nondeterministic):
-                checker.unchecked[self._entry.name] = str(failure)
+                checker.unchecked[name] = str(failure)
                 return
 
-    def _list_fields(self, values: Mapping[str, Any]) -> list[FieldPlaces]:
+    def _list_fields(self, values: Mapping[str, Any], asked: _Asked) -> list[FieldPlaces]:
         """Return the forbidden fields of the values that are not known to make a difference."""
-        asked = self._asked
-        if asked is None:
-            return []
-        culprits = self._checker.list_culprits(self._entry.name)
+        culprits = self._checker.list_culprits(self._entry)
+        annotations = {**self._checker.rows.annotations, **self._arguments.annotations}
         fields: list[FieldPlaces] = []
         for name in values:
-            model = self._inputs.annotation(name)
+            model = annotations[name]
             if not is_tagged(model):
                 continue
             everywhere = FieldPlaces(name, model, forbidden_in(asked.decision, model))
-            paths = [path for path in everywhere.forbidden if everywhere.format_path(path) not in culprits]
+            paths = [path for path in everywhere.forbidden if not _is_known(everywhere.format_path(path), culprits)]
             if paths:
                 fields.append(FieldPlaces(name, model, {path: everywhere.forbidden[path] for path in paths}))
         return fields
 
-    def _judge_errors(self, raised: Sequence[BaseException | None]) -> None:
+    def judge_errors(self, raised: Sequence[BaseException | None]) -> None:
         """Note an activity that could not be run, or that fails with whatever is drawn."""
         name, checker = self._entry.name, self._checker
         if not raised:

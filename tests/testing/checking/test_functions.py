@@ -49,6 +49,9 @@ def test_a_service_that_keeps_to_its_purposes_passes() -> None:
         ("logger.info('%d', sum(device.crashes for device in customer.devices))", {CRASHES}),
         ("text += '!' if any(device.crashes > 60 for device in customer.devices) else ''", {CRASHES}),
         ("text += str(hash(repr(customer.devices)))", {NAME, CRASHES}),
+        ("text += f'{len(customer.devices)}'", {"customers[].devices"}),
+        ("text += '!' if customer.devices else ''", {"customers[].devices"}),
+        ("text += '!' if len({device.name for device in customer.devices}) < len(customer.devices) else ''", {NAME}),
     ],
 )
 def test_what_an_activity_may_not_use_is_named(line: str, fields: set[str]) -> None:
@@ -73,6 +76,18 @@ def test_what_another_activity_left_is_found(kept: str) -> None:
     (violation,) = find_violations(added(f"text += str({kept})"), stored).found
     assert (violation.activity, violation.fields, violation.story) == ("remind", (NAME,), "after support")
     assert "remind (after support)" in violation.text
+
+
+def test_what_is_known_is_not_reported_again() -> None:
+    service = load_copy(added("text += customer.devices[0].name if customer.devices else ''"))
+    check(service, arrange=make_filling(service), known={"remind": [NAME]})
+
+
+def test_the_quick_mode_runs_each_activity_alone() -> None:
+    service = load_copy(added("text += str(summarize.cache_info().currsize and summarize(customer_id))"))
+    check(service, arrange=make_filling(service), quick=True)
+    with pytest.raises(Violations):
+        check(service, arrange=make_filling(service))
 
 
 @pytest.mark.parametrize(
@@ -114,5 +129,5 @@ def test_what_has_no_activities_is_refused() -> None:
         check(pytest)
     with pytest.raises(TypeError, match="takes a module"):
         check("letters")
-    with pytest.raises(TypeError, match="`skip` names `forget`, but there are count_crashes, newsletter"):
+    with pytest.raises(TypeError, match="`skip` names `forget`, but the activities are count_crashes, newsletter"):
         check(letters, skip=["forget"])
