@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from purposeguard.testing.canary import canaries
-    from purposeguard.testing.checking import CheckReport, Violation, Violations, check
+    from purposeguard.testing.checking import CheckReport, RecordUnreadable, Violation, Violations, check
     from purposeguard.testing.decisions import Decided, assert_denied, assert_reads, capture_decisions
     from purposeguard.testing.effects import Effect, Effects, arranging, captured
     from purposeguard.testing.failures import Interference, Leaked, Nondeterministic, NothingToProve, Unrecognisable
@@ -47,10 +47,13 @@ __all__ = [
 
 _DECISIONS: Final = ("Decided", "assert_denied", "assert_reads", "capture_decisions")
 _FAILURES: Final = ("Interference", "Leaked", "Nondeterministic", "NothingToProve", "Unrecognisable")
+_CHECKS: Final = ("CheckReport", "RecordUnreadable", "Violation", "Violations", "check")
 
 _HOMES: Final = {
     "canaries": "purposeguard.testing.canary",
-    **dict.fromkeys(("CheckReport", "Violation", "Violations", "check"), "purposeguard.testing.checking"),
+    **dict.fromkeys(
+        ("CheckReport", "RecordUnreadable", "Violation", "Violations", "check"), "purposeguard.testing.checking"
+    ),
     **dict.fromkeys(
         ("Decided", "assert_denied", "assert_reads", "capture_decisions"), "purposeguard.testing.decisions"
     ),

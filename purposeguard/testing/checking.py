@@ -19,6 +19,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Final, Self
 
@@ -28,6 +29,7 @@ from purposeguard.extras import Needs
 from purposeguard.guard import LIVE_GUARDS, Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.several import JointNotice
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import SubjectId
 from purposeguard.runtime.registry import Activity
@@ -36,17 +38,19 @@ from purposeguard.testing._examples import Example, ExampleQuestion, State
 from purposeguard.testing._inputs import Arguments, Rows
 from purposeguard.testing._leaves import Unsolvable
 from purposeguard.testing._module_state import ModuleState
-from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged
+from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, path_in_code
+from purposeguard.testing._record import RecordUnreadable, compare_record
 from purposeguard.testing._runs import PINS, RunConduct, RunOutcome, finish, fresh
 from purposeguard.testing._shown import error_text
 from purposeguard.testing.effects import KINDS, arranging, install_watchers
 from purposeguard.testing.failures import Interference, Nondeterministic
 from purposeguard.testing.watching import Watcher, watching
+from purposeguard.values.tagging import sources_of
 
 with Needs(__name__, "hypothesis"):
     from hypothesis.errors import UnsatisfiedAssumption
 
-__all__ = ["CheckReport", "Violation", "Violations", "check"]
+__all__ = ["CheckReport", "RecordUnreadable", "Violation", "Violations", "check"]
 
 
 def check(
@@ -58,6 +62,7 @@ def check(
     quick: bool = False,
     skip: Collection[str] = (),
     known: Mapping[str, Collection[str]] = MappingProxyType({}),
+    record: str | Path | None = None,
     **given: Any,
 ) -> CheckReport:
     """Run all activities of a service, and find personal data that they use although their purpose may not.
@@ -74,6 +79,8 @@ def check(
         quick: Run each activity alone, with few examples.
         skip: The names of activities that do not run.
         known: Activity → fields that may make a difference to it, each for a reason that the test states.
+        record: A file with the purposes of the activities and the sources of the rows, which somebody reviewed. It is
+            written if it is missing. What differs from it is reported.
         given: Values or strategies of hypothesis for parameters, by name.
 
     Returns:
@@ -82,8 +89,9 @@ def check(
     Raises:
         Violations: An activity uses what it may not, or cannot be checked.
         TypeError: The target has no activities, or its guard is not known.
+        RecordUnreadable: The record is not one of this version.
     """
-    return _Checker(target, arrange, guard, quick=quick, skip=skip, known=known, given=given).run()
+    return _Checker(target, arrange, guard, quick=quick, skip=skip, known=known, record=record, given=given).run()
 
 
 @dataclass(frozen=True)
@@ -111,21 +119,27 @@ class Violations(AssertionError):
     Attributes:
         found: The violations, each once.
         unchecked: Activity → why it could not be checked.
+        changes: What differs from the record.
     """
 
-    def __init__(self, found: Sequence[Violation], unchecked: Mapping[str, str]) -> None:
+    def __init__(self, found: Sequence[Violation], unchecked: Mapping[str, str], changes: Sequence[str] = ()) -> None:
         self.found = tuple(found)
         self.unchecked = dict(unchecked)
+        self.changes = tuple(changes)
         parts: list[str] = []
         if self.found:
             parts.append(_count(len(self.found), "violation"))
         if unchecked:
             parts.append(_count(len(unchecked), "activity cannot be checked", "activities cannot be checked"))
+        if changes:
+            parts.append(_count(len(changes), "change of what is recorded", "changes of what is recorded"))
         lines = [", ".join(parts)]
         for number, violation in enumerate(self.found, 1):
             lines += ["", f"{number}. {violation.text}"]
         for name, why in unchecked.items():
             lines += ["", f"{name} cannot be checked: {escape_controls(why)}"]
+        for change in changes:
+            lines += ["", escape_controls(change)]
         super().__init__("\n".join(lines))
 
 
@@ -237,6 +251,7 @@ class _Checker:
         quick: bool,
         skip: Collection[str],
         known: Mapping[str, Collection[str]],
+        record: str | Path | None,
         given: Mapping[str, Any],
     ) -> None:
         found = find_entries(target)
@@ -254,6 +269,7 @@ class _Checker:
         self.given = given
         self.quick = quick
         self.known = known
+        self.record = None if record is None else Path(record)
         self.memory = ModuleState(modules)
         self.entered = _Entered()
         self.arguments: dict[tuple[str, int], Mapping[str, Any]] = {}
@@ -274,10 +290,22 @@ class _Checker:
                 self._check_entries()
             finally:
                 self.memory.restore()
+        changes = self._compare_record()
         self.report.seconds = time.perf_counter() - began
-        if self.found or self.unchecked:
-            raise Violations(self.found, self.unchecked)
+        if self.found or self.unchecked or changes:
+            raise Violations(self.found, self.unchecked, changes)
         return self.report
+
+    def _compare_record(self) -> list[str]:
+        """Return what differs from the record, if there is one."""
+        if self.record is None:
+            return []
+        activities = {name: ", ".join(sorted(ids)) for name, ids in sorted(self.report.activities.items())}
+        fields: dict[str, str] = {}
+        for name, model in self.rows.annotations.items():
+            for path, label in sources_of(model).items() if is_tagged(model) else ():
+                fields[path_in_code(name, path)] = ", ".join(list_term_ids(label))
+        return compare_record(self.record, activities, fields)
 
     def _check_entries(self) -> None:
         for entry in self.entries:

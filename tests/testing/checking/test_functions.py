@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from purposeguard.testing import Violations, check
+from purposeguard.testing import RecordUnreadable, Violations, check
 from tests.testing.checking import letters
 from tests.testing.checking.copies import load_copy, make_filling
 
@@ -131,3 +132,25 @@ def test_what_has_no_activities_is_refused() -> None:
         check("letters")
     with pytest.raises(TypeError, match="`skip` names `forget`, but the activities are count_crashes, newsletter"):
         check(letters, skip=["forget"])
+
+
+def test_a_record_holds_purposes_and_sources(tmp_path: Path) -> None:
+    record = tmp_path / "letters.json"
+    with pytest.raises(Violations, match=r"of 5 activities are recorded in .*: review and commit it"):
+        check(letters, arrange=make_filling(letters), record=record)
+    check(letters, arrange=make_filling(letters), record=record)
+    renamed = load_copy(("def remind_all", "def remind_everybody"))
+    check(renamed, arrange=make_filling(renamed), record=record)
+    broader = ("@guard.purpose(tm.RenewalGuidance)\ndef remind(", "@guard.purpose(tm.ProductProvision)\ndef remind(")
+    untagged = ("    crashes: Annotated[int, tm.ProductData]", "    crashes: Annotated[int, tm.Registration]")
+    first, other = find_violations(broader, untagged, record=record).changes
+    assert first.startswith("remind runs for 1.2(2)①, and not 1.2(1)①; if that is right, delete ")
+    assert other.startswith("customers[].devices[].crashes has the sources 1.1(a), and not 1.1(b); if")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "{", '{"format": 2, "activities": {}, "fields": {}}'])
+def test_a_record_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    record = tmp_path / "letters.json"
+    record.write_text(content)
+    with pytest.raises(RecordUnreadable, match="is no record of format 1: delete it"):
+        check(letters, arrange=make_filling(letters), quick=True, record=record)
