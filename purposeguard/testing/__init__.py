@@ -30,6 +30,7 @@ __all__ = [
     "Nondeterministic",
     "NothingToProve",
     "Office",
+    "RecordUnreadable",
     "Unrecognisable",
     "Violation",
     "Violations",
@@ -51,9 +52,7 @@ _CHECKS: Final = ("CheckReport", "RecordUnreadable", "Violation", "Violations", 
 
 _HOMES: Final = {
     "canaries": "purposeguard.testing.canary",
-    **dict.fromkeys(
-        ("CheckReport", "RecordUnreadable", "Violation", "Violations", "check"), "purposeguard.testing.checking"
-    ),
+    **dict.fromkeys(_CHECKS, "purposeguard.testing.checking"),
     **dict.fromkeys(
         ("Decided", "assert_denied", "assert_reads", "capture_decisions"), "purposeguard.testing.decisions"
     ),

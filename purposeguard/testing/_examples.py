@@ -59,6 +59,8 @@ class ExampleQuestion:
     twins: int
     pins: frozenset[str]
     raises: Errors
+    remedy: str = ""
+    """What to do about fields that make a difference; by default it depends on the decision."""
 
     def decision(self, label: Label) -> Decision:
         """Return the guard's decision on a label for this purpose."""
@@ -307,6 +309,7 @@ class Example:
             together=together and len(leaking) > 1,
             ordered=self.state.judge.ordered,
             activity=self.asked.name,
+            remedy=self.asked.remedy,
         )
 
     def _differing(

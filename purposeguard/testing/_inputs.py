@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, get_origin
 
+from purposeguard.containers import exclude, intersect
 from purposeguard.extras import Needs
 from purposeguard.testing._drawing import NOWHERE, Drawing, Redrawing
 from purposeguard.testing._leaves import Unsolvable, draw_from
 from purposeguard.testing._models import unwrap_annotation
-from purposeguard.testing._places import FieldPlace, FieldPlaces, is_tagged, places, replace_places
+from purposeguard.testing._places import FieldPlace, FieldPlaces, is_tagged, places, replace_places, with_values_of
+from purposeguard.testing._subjects import redraw_subject
 from purposeguard.values.annotations import describe_kind, is_taggable
 from purposeguard.values.tagging import sources_of
 
@@ -67,6 +69,22 @@ class Rows:
         twin = self._twins[key]
         changed = _draw_by_number(lambda draw: _draw_twins(draw, values, others, number), number) if others else {}
         return None if twin is None or changed is None else {**twin, **changed}
+
+    def draw_other_subject(
+        self, values: Mapping[str, Any], fields: Collection[FieldPlaces], subject: str, number: int
+    ) -> dict[str, Any] | None:
+        """Return the values that another run has in these fields of one subject."""
+
+        def draw_all(draw: st.DrawFn) -> dict[str, Any]:
+            drawing = _make_drawing(draw, number, f"subject {number}")
+            changed: dict[str, Any] = {}
+            for argument in fields:
+                own = values[argument.name]
+                other = redraw_subject(drawing, own, argument.model, subject)
+                changed[argument.name] = with_values_of(own, other, argument.model, argument.forbidden)
+            return changed
+
+        return _draw_by_number(draw_all, number)
 
     def list_keys(self, name: str, annotation: Any, rows: Mapping[str, Any]) -> list[Any]:
         """Return the values of rows that an argument may refer to, by its name or else by its type."""
@@ -183,7 +201,9 @@ def _draw_twins(
 ) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for argument in fields:
-        redrawing = Redrawing(_make_drawing(draw, nth, f"twin {nth}"), argument.forbidden)
+        tagged = argument.tagged
+        drawing = _make_drawing(draw, nth, f"twin {nth}")
+        redrawing = Redrawing(drawing, intersect(argument.forbidden, tagged), exclude(argument.forbidden, tagged))
         changed[argument.name] = redrawing.value(values[argument.name], argument.model)
     return _link(changed, {argument.name: argument.model for argument in fields}, only_distinct=True)
 

@@ -15,6 +15,7 @@ Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,13 +24,14 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Final, Self
 
-from purposeguard.containers import exclude
+from purposeguard.containers import exclude, pick_keys
 from purposeguard.errors import PurposeGuardError, escape_controls
 from purposeguard.extras import Needs
 from purposeguard.guard import LIVE_GUARDS, Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.several import JointNotice
-from purposeguard.notice.vocabulary import list_term_ids
+from purposeguard.notice.vocabulary import list_members, list_term_ids
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import SubjectId
 from purposeguard.runtime.registry import Activity
@@ -42,8 +44,10 @@ from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_
 from purposeguard.testing._record import RecordUnreadable, compare_record
 from purposeguard.testing._runs import PINS, RunConduct, RunOutcome, finish, fresh
 from purposeguard.testing._shown import error_text
+from purposeguard.testing._subjects import list_own_fields, list_subjects
 from purposeguard.testing.effects import KINDS, arranging, install_watchers
 from purposeguard.testing.failures import Interference, Nondeterministic
+from purposeguard.testing.substitution import Office, substituting
 from purposeguard.testing.watching import Watcher, watching
 from purposeguard.values.tagging import sources_of
 
@@ -228,15 +232,29 @@ class _Story:
     """What happens before an activity: other activities, and a person who opts out of its purposes."""
 
     before: tuple[Entry, ...] = ()
-    stopped: str | None = None
+    opted_out: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """True if an activity runs alone."""
+        return not (self.before or self.opted_out)
 
     def describe(self) -> str:
+        """Return the story as part of a sentence."""
         parts: list[str] = []
         if self.before:
-            parts.append(f"after {', '.join(entry.name for entry in self.before)}")
-        if self.stopped is not None:
-            parts.append(f"after subject {self.stopped} opted out")
-        return " and ".join(parts)
+            names = [entry.name for entry in self.before]  # The activity itself may be among them.
+            parts.append(f"after {', '.join(names) if len(names) <= _MOST_NAMED else 'all others'}")
+        if self.opted_out:
+            parts.append("after the person opted out")
+        return ", ".join(parts)
+
+
+_KEPT: Final = (
+    "keep {} out of what outlives an activity (a cache, a table), or keep it for each purpose: `@guard.cached`"
+)
+
+_MOST_NAMED: Final = 3
 
 
 class _Checker:
@@ -269,6 +287,10 @@ class _Checker:
         self.given = given
         self.quick = quick
         self.known = known
+        clauses = list_term_ids(self.guard.notice.purposes)
+        self.consent = SubjectPreferences(
+            consents=frozenset((clause, self.guard.notice.revision) for clause in clauses)
+        )
         self.record = None if record is None else Path(record)
         self.memory = ModuleState(modules)
         self.entered = _Entered()
@@ -276,6 +298,11 @@ class _Checker:
         """Activity, number of the example → the arguments that it ran with."""
         self.stated: dict[str, tuple[Activity, ...]] = {}
         """Name → the activities of the guard that were entered."""
+        self.office: Office | None = None
+        """Stands for the governance of the guard, if it has one."""
+        if self.guard.governance is not None:
+            self.office = Office()
+            self.office.requires_subject = self.guard.governance.requires_subject
         self.nth = 0
         """The number of the example that runs."""
         self.found: list[Violation] = []
@@ -285,11 +312,13 @@ class _Checker:
     def run(self) -> CheckReport:
         """Check all activities."""
         began = time.perf_counter()
-        with watching(self.entered, self.guard), install_watchers():
-            try:
-                self._check_entries()
-            finally:
-                self.memory.restore()
+        with contextlib.ExitStack() as stack:
+            if self.office is not None:
+                stack.enter_context(substituting(self.guard, governance=self.office))
+            stack.enter_context(watching(self.entered, self.guard))
+            stack.enter_context(install_watchers())
+            stack.callback(self.memory.restore)
+            self._check_entries()
         changes = self._compare_record()
         self.report.seconds = time.perf_counter() - began
         if self.found or self.unchecked or changes:
@@ -316,9 +345,12 @@ class _Checker:
                 self.unchecked[entry.name] = str(error)
             else:
                 trial.judge_errors(raised)
-        if not self.quick:
-            for members in self._group_entries():
-                self._check_stories(members)
+        if self.quick:
+            return
+        for members in self._group_entries():
+            self._check_stories(members)
+            if self.office is not None:
+                self._check_opt_outs(members)
 
     def _group_entries(self) -> list[list[Entry]]:
         """Return the activities that ran, those with the same purposes together."""
@@ -343,10 +375,19 @@ class _Checker:
                 return
         self.found += together
 
-    def _try_story(self, entry: Entry, before: Sequence[Entry]) -> list[Violation]:
-        """Return the violations that show in an activity after others."""
+    def _check_opt_outs(self, members: list[Entry]) -> None:
+        """Run the activities of some purposes, and all others before, for a person who has opted out."""
+        everybody = [other for other in self.entries if (other.name, 0) in self.arguments]
+        for before in ([], everybody):
+            if self._try_story(_chain(self, members), before, opted_out=True):
+                for member in members:
+                    self.found += self._try_story(member, before, opted_out=True)
+                return
+
+    def _try_story(self, entry: Entry, before: Sequence[Entry], *, opted_out: bool = False) -> list[Violation]:
+        """Return the violations that show in an activity after others, or after a person has opted out."""
         known = len(self.found)
-        _Trial(self, entry, _Story(tuple(before))).search(_STORY_EXAMPLES, _STORY_TWINS)
+        _Trial(self, entry, _Story(tuple(before), opted_out)).search(_STORY_EXAMPLES, _STORY_TWINS)
         found = self.found[known:]
         del self.found[known:]
         return found
@@ -404,6 +445,8 @@ class _Trial:
             {self._keys[name] for name in entry.optional},
             {self._keys.get(name, name): value for name, value in checker.given.items()},
         )
+        self._subject: str | None = None
+        """The person who opts out."""
         self._refused: BaseException | None = None
         """The last error of the arrangement."""
         conduct = RunConduct(self._run_body, _Opening(self._may), PINS, KINDS, connections=[])
@@ -422,10 +465,14 @@ class _Trial:
             drawn = None if rows is None else self._arguments.draw(checker.rows, rows, nth)
             if rows is None or drawn is None:
                 continue
-            if not self._story.before:
+            if self._story.is_plain:
                 arguments = {name: drawn[key] for name, key in self._keys.items() if key in drawn}
                 checker.arguments[self._entry.name, nth] = arguments
             checker.nth = nth
+            if self._story.opted_out:
+                self._subject = next(iter(list_subjects(rows, checker.rows.annotations)), None)
+                if self._subject is None:
+                    continue
             before = self._state.conduct.run((), {**rows, **drawn})
             if before is None:
                 continue
@@ -443,14 +490,41 @@ class _Trial:
         checker.entered.is_noting = False
         with arranging():
             checker.memory.restore()
-            if checker.arrange is not None:
-                self._arrange({name: values[name] for name in checker.rows.annotations})
+            rows = {name: values[name] for name in checker.rows.annotations}
+            self._permit_all(rows)
+            self._arrange(rows)
             for other in self._story.before:
                 with contextlib.suppress(Exception):  # What it raises is judged where it is checked itself.
                     finish(checker.call(other))
+            if self._story.opted_out and self._subject is not None:
+                self._opt_out(self._subject)
         checker.entered.activities = {}
         checker.entered.is_noting = True
         return self._entry.call(**{name: values[key] for name, key in self._keys.items() if key in values})
+
+    def _permit_all(self, rows: Mapping[str, Any]) -> None:
+        """Let everybody consent to everything, as only what is not permitted is looked for."""
+        checker = self._checker
+        if checker.office is not None:
+            subjects = list_subjects(rows, checker.rows.annotations)
+            checker.office.preferences_by_subject = dict.fromkeys(subjects, checker.consent)
+
+    def _opt_out(self, subject: str) -> None:
+        """Stop the use of a person's data: for the purposes of the activity, or in other examples for all purposes."""
+        checker = self._checker
+        if checker.office is None:
+            return
+        if checker.nth % 2:
+            preferences = dataclasses.replace(checker.consent, all_suspended=True)
+        else:
+            purposes = [purpose for each in self._list_stated() for purpose in list_members(each.purpose)]
+            preferences = dataclasses.replace(checker.consent, suspended=frozenset(list_term_ids(purposes)))
+        checker.office.preferences_by_subject[subject] = preferences
+
+    def _list_stated(self) -> list[Activity]:
+        """Return the activities of the guard that are known to be entered."""
+        stated = self._checker.stated
+        return [each for name in (self._entry.name, *self._entry.members) for each in stated.get(name, ())]
 
     def _arrange(self, rows: Mapping[str, Any]) -> None:
         arrange = self._checker.arrange
@@ -461,10 +535,18 @@ class _Trial:
             raise UnsatisfiedAssumption from error
 
     def _ask(self, activities: tuple[Activity, ...]) -> _Asked:
-        first, told = activities[0], self._story.describe()
-        name = f"{self._entry.name} ({told})" if told else self._entry.name
+        told = self._story.describe()
         return _Asked(
-            self._checker.guard, first.purpose, first.channel, name, 0, frozenset(PINS), (), activities=activities
+            guard=self._checker.guard,
+            purpose=activities[0].purpose,
+            channel=activities[0].channel,
+            name=f"{self._entry.name} ({told})" if told else self._entry.name,
+            twins=0,
+            pins=frozenset(PINS),
+            raises=(),
+            remedy=_KEPT if self._story.before and not self._story.opted_out else "",
+            activities=activities,
+            subject=self._subject,
         )
 
     def _may(self, label: Label) -> bool:
@@ -474,7 +556,7 @@ class _Trial:
     def _note(self, activities: tuple[Activity, ...]) -> None:
         stated, name = self._checker.stated, self._entry.name
         stated[name] = tuple(dict.fromkeys((*stated.get(name, ()), *activities)))
-        if not self._story.before:
+        if self._story.is_plain:
             self._checker.report.activities[name] = tuple(dict.fromkeys(each.purpose_id for each in stated[name]))
 
     def _compare(
@@ -487,7 +569,10 @@ class _Trial:
             fields = self._list_fields(values, asked)
             if not fields or len(checker.list_culprits(self._entry)) >= _MOST_VIOLATIONS:
                 return
-            twin = checker.rows.draw_twin(values, fields, checker.nth, number)
+            if self._subject is None:
+                twin = checker.rows.draw_twin(values, fields, checker.nth, number)
+            else:
+                twin = checker.rows.draw_other_subject(values, fields, self._subject, number)
             if twin is None:
                 continue
             failure = Example(asked, self._state, (), values, fields).compare_twin(before, twin, final=True)
@@ -508,7 +593,13 @@ class _Trial:
             model = annotations[name]
             if not is_tagged(model):
                 continue
-            everywhere = FieldPlaces(name, model, forbidden_in(asked.decision, model))
+            if self._subject is None:
+                forbidden = forbidden_in(asked.decision, model)
+            elif name in self._checker.rows.annotations:
+                forbidden = pick_keys(sources_of(model), list_own_fields(model))
+            else:
+                continue
+            everywhere = FieldPlaces(name, model, forbidden)
             paths = [path for path in everywhere.forbidden if not _is_known(everywhere.format_path(path), culprits)]
             if paths:
                 fields.append(FieldPlaces(name, model, {path: everywhere.forbidden[path] for path in paths}))

@@ -16,6 +16,7 @@ from purposeguard.containers import exclude, intersect
 from purposeguard.errors import escape_controls
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
+from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.testing._places import path_in_code, values_at
 from purposeguard.testing._runs import PINS, time_machine
@@ -163,6 +164,8 @@ def _summary(effect: Effect) -> str:
 
 # ---- Messages -----------------------------------------------------------------------------------------------------
 
+_REMEMBERED: Final = "keep what {} says out of what is remembered (the key of a cache, a set of those seen)"
+
 _PLACES: Final = 8
 """The most places listed."""
 
@@ -213,7 +216,7 @@ def _describe_interference(
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
     untagged = quote_names(argument.format_path(path) for argument, path in fields if path not in argument.tagged)
-    return escape_controls("\n".join([*lines, "", *_advice(decision, names, untagged, remembered=error.remembered)]))
+    return escape_controls("\n".join([*lines, "", *_advice(decision, names, untagged, remedy=error.remedy)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -241,12 +244,14 @@ def _run_heads(
     return [head.ljust(width) for head in heads]
 
 
-def _advice(decision: Decision, fields: Sequence[str], untagged: Sequence[str] = (), *, remembered: bool) -> list[str]:
+def _advice(decision: Decision, fields: Sequence[str], untagged: Sequence[str] = (), *, remedy: str = "") -> list[str]:
+    """Return what to do about fields that make a difference; a `remedy` has a place for their names."""
     names = join_words(fields)
-    if remembered:
-        what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
-    else:
-        what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
+    if not remedy and decision.reason is DenialReason.SUBJECT:
+        remedy = "read {} by an access function with `narrow=True`, which leaves out who has opted out; keep no copy"
+    if remedy:
+        return [f"  {remedy.format(names)}"]
+    what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
     if untagged:
         what += f" (tag {join_words(untagged)} as a whole for it: no tag covers whether there is any, or how many)"
     if decision.alternatives:
@@ -311,7 +316,7 @@ def _describe_leak(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> 
         lines.append(f"  {title or 'result'}: {escape.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
-    return escape_controls("\n".join([*lines, "", *_advice(decision, fields, remembered=False)]))
+    return escape_controls("\n".join([*lines, "", *_advice(decision, fields)]))
 
 
 def describe_nothing_marked(
@@ -359,7 +364,7 @@ class Interference(AssertionError):
     """A field that a purpose may not use makes a difference to what is done for it.
 
     `fields`: their paths, as code reads them (`customer.device`). Each makes a difference alone or, with `together`,
-    only all of them at once. `differences`: `what` differs, `before` and `after`. `remembered`: only values never seen
+    only all of them at once. `remedy`: what to do, if it does not follow from the decision. `differences`: `what` differs, `before` and `after`. `remembered`: only values never seen
     before make a difference, so the code keeps what it saw. `decision`: why the fields may not be used.
     """
 
@@ -373,16 +378,20 @@ class Interference(AssertionError):
         together: bool,
         ordered: bool,
         activity: str,
+        remedy: str = "",
     ) -> None:
         labels = {argument.format_path(path): argument.forbidden[path] for argument, path in fields}
         self.fields = tuple(labels)
         self.together = together
         self.remembered = leak.remembered
+        self.remedy = remedy or _REMEMBERED * leak.remembered
         self.differences: tuple[Difference, ...] = tuple(differences(leak.before, leak.after, ordered=ordered))
         self.decision = decide(Label.join(*labels.values())) if labels else None
         text = _UNNAMED
         if self.decision is not None:
-            text = _describe_interference(self, self.decision, fields, values, activity)
+            text = _describe_interference(
+                self, self.decision, fields, values, activity, remedy or _REMEMBERED * leak.remembered
+            )
         super().__init__(text)
 
 

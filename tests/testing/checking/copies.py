@@ -1,4 +1,4 @@
-"""Copies of the service `letters`, with a few lines changed."""
+"""Copies of the services `letters` and `bulletins`, with a few lines changed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-SOURCE: Final = Path(__file__).with_name("letters.py").read_text("utf-8")
 _NUMBERS: Final = itertools.count()
 
 
-def load_copy(*changes: tuple[str, str]) -> ModuleType:
+def load_copy(*changes: tuple[str, str], service: str = "letters") -> ModuleType:
     """Return a copy of the service in which each text is replaced by another one."""
-    source = SOURCE
+    source = Path(__file__).with_name(f"{service}.py").read_text("utf-8")
     for before, after in changes:
         if source.count(before) != 1:
             raise ValueError(f"{before!r} is there {source.count(before)} times")
         source = source.replace(before, after)
-    module = ModuleType(f"letters_{next(_NUMBERS)}")
+    module = ModuleType(f"{service}_{next(_NUMBERS)}")
     module.__file__ = f"/nowhere/{module.__name__}/__init__.py"
     sys.modules[module.__name__] = module
     exec(compile(source, module.__file__, "exec"), vars(module))  # noqa: S102  # It is a copy of the module above.
