@@ -364,8 +364,9 @@ class Interference(AssertionError):
     """A field that a purpose may not use makes a difference to what is done for it.
 
     `fields`: their paths, as code reads them (`customer.device`). Each makes a difference alone or, with `together`,
-    only all of them at once. `remedy`: what to do, if it does not follow from the decision. `differences`: `what` differs, `before` and `after`. `remembered`: only values never seen
-    before make a difference, so the code keeps what it saw. `decision`: why the fields may not be used.
+    only all of them at once. `differences`: `what` differs, `before` and `after`. `remembered`: only values never seen
+    before make a difference, so the code keeps what it saw. `remedy`: what to do, if the decision does not tell.
+    `decision`: why the fields may not be used.
     """
 
     def __init__(
@@ -389,9 +390,7 @@ class Interference(AssertionError):
         self.decision = decide(Label.join(*labels.values())) if labels else None
         text = _UNNAMED
         if self.decision is not None:
-            text = _describe_interference(
-                self, self.decision, fields, values, activity, remedy or _REMEMBERED * leak.remembered
-            )
+            text = _describe_interference(self, self.decision, fields, values, activity)
         super().__init__(text)
 
 
