@@ -21,6 +21,7 @@ from purposeguard.containers import exclude, map_values, omit_keys
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
+from purposeguard.testing._constants import Constants
 from purposeguard.testing._kinds import number_of
 from purposeguard.testing._leaves import (
     Check,
@@ -86,10 +87,25 @@ class Drawing:
 
     `marking`: personal fields get recognisable values, and none of them is absent or None. Such a value depends on
     `salt`, on its path, and on how many values were drawn at that path.
+
+    `constants`: half of the plain values that are not marked are one of these. With `nth`, each takes the valid
+    constant of that index instead; if it has fewer, it is drawn as if there were none. A mapping gives the index of
+    each path, 0 if it has none. `taken` is then the paths that took a constant.
     """
 
-    def __init__(self, draw: st.DrawFn, *, marking: bool = False, salt: str = "") -> None:
+    def __init__(
+        self,
+        draw: st.DrawFn,
+        *,
+        marking: bool = False,
+        salt: str = "",
+        constants: Constants | None = None,
+        nth: int | Mapping[str, int] | None = None,
+    ) -> None:
         self._draw = draw
+        self._constants = constants
+        self._nth = nth
+        self.taken: set[str] = set()
         self._marking = marking
         self._salt = salt
         self._counts: collections.Counter[str] = collections.Counter()
@@ -183,7 +199,23 @@ class Drawing:
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):
                 return leaf.convert(marked)
-        return leaf.convert(self._draw(leaf.values))
+        return leaf.convert(self._draw_plain(leaf, spot.path))
+
+    def _draw_plain(self, leaf: Leaf, path: str) -> Any:
+        """Return a valid constant of the code, or any other value."""
+        constants = () if self._constants is None else leaf.list_valid_constants(self._constants)
+        if self._nth is not None:
+            index = self._nth if isinstance(self._nth, int) else self._nth.get(path, 0)
+            if index < len(constants):
+                self.taken.add(path)
+                return constants[index]
+            return self._draw(leaf.values)
+        value = self._draw(leaf.values)
+        if not constants:
+            return value
+        # The plain value is drawn in any case, so that an example with it is simpler than one with a constant.
+        chosen = self._draw(st.integers(0, 2 * len(constants) - 1)) - len(constants)
+        return value if chosen < 0 else constants[chosen]
 
     def _number(self, path: str) -> int:
         """Return a number unique to this path; it shrinks."""

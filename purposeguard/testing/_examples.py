@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import functools
 import itertools
 import sys
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
 
+from purposeguard.containers import exclude, intersect
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
+from purposeguard.testing._constants import Constants, collect_constants
+from purposeguard.testing._drawing import Drawing, Redrawing
 from purposeguard.testing._judging import Judge, Leak, Unstable
+from purposeguard.testing._leaves import draw_by_seed
 from purposeguard.testing._places import (
     FieldPlaces,
     values_at,
@@ -34,6 +39,7 @@ with Needs(__name__, "hypothesis"):
     from hypothesis import reject
     from hypothesis import strategies as st
     from hypothesis.control import BuildContext
+    from hypothesis.errors import UnsatisfiedAssumption
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -46,6 +52,47 @@ each step is several runs."""
 
 _UNSEEN: Final = itertools.count()
 """Salts of values never used before in this process."""
+
+
+class RunConstants:
+    """The constants of the code that a module tests; they stay the same during one run of hypothesis."""
+
+    def __init__(self, module: str | None = None) -> None:
+        self._module = module
+        self._execution: weakref.ref[Any] | None = None
+        self._constants = Constants()
+
+    def get(self) -> Constants:
+        """Return the constants, read again for each run of hypothesis."""
+        execution = execution_of()
+        if execution is not None and (self._execution is None or self._execution() is not execution):
+            self._execution, self._constants = weakref.ref(execution), collect_constants(self._module)
+        return self._constants
+
+
+@st.composite
+def instances_with_constants(draw: st.DrawFn, annotation: Any, constants: RunConstants) -> Any:
+    """Return a strategy for instances of an annotation, with constants of the code."""
+    return Drawing(draw, constants=constants.get()).instance(annotation)
+
+
+@st.composite
+def _twins(
+    draw: st.DrawFn,
+    instance: Any,
+    argument: FieldPlaces,
+    paths: Collection[str],
+    *,
+    constants: Constants,
+    nth: Mapping[str, int] | None = None,
+    taken: set[str] | None = None,
+) -> Any:
+    drawing = Drawing(draw, constants=constants, nth=nth)
+    tagged = argument.tagged
+    twin = Redrawing(drawing, intersect(paths, tagged), exclude(paths, tagged)).value(instance, argument.model)
+    if taken is not None:
+        taken |= drawing.taken
+    return twin
 
 
 @dataclass(frozen=True)
@@ -61,6 +108,7 @@ class ExampleQuestion:
     raises: Errors
     remedy: str = ""
     """What to do about fields that make a difference; by default it depends on the decision."""
+    constants: RunConstants = field(default_factory=RunConstants)
 
     def decision(self, label: Label) -> Decision:
         """Return the guard's decision on a label for this purpose."""
@@ -81,6 +129,12 @@ class State:
     raised: bool = False
     until: float | None = None
     """The total body time at which shrinking stops; None if nothing has failed yet."""
+    turns: collections.Counter[str] = field(default_factory=collections.Counter[str])
+    """Path of a field → how many constants of the code were tried in it."""
+    failing_turns: Mapping[str, int] | None = None
+    """The turns of the constants that first made a difference."""
+    constant_twins: dict[object, Mapping[str, Any]] = field(default_factory=dict[object, Mapping[str, Any]])
+    """Drawn choices → the twin with constants that failed."""
     known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
     """Drawn choices → the failure of that twin, repeated when it is drawn again.
 
@@ -91,6 +145,15 @@ class State:
     def is_enough(self) -> bool:
         """True if shrinking has used its time: from now on only known failures fail."""
         return self.until is not None and self.conduct.spent > self.until
+
+    def record(self, key: object, failure: Exception | None) -> None:
+        """Remember the result of comparing a twin; `key` is that of its choices, None if it was not drawn."""
+        if key is not None:
+            self.known[key] = failure
+            self.remembered += isinstance(failure, Interference) and failure.remembered
+        if isinstance(failure, Nondeterministic):
+            self.unstable = failure
+        self.say(failure)
 
     def say(self, failure: Exception | None) -> None:
         """Start the time for shrinking at the first failure."""
@@ -160,7 +223,7 @@ class Example:
                 # Where values are to be equal, there is one for each item of the example.
                 paths = argument.tagged if equal else argument.forbidden
                 own = self.kwargs[argument.name]
-                strategies[argument.name] = twins_of(own, tuple(paths), argument.model)
+                strategies[argument.name] = _twins(own, argument, paths, constants=self.asked.constants.get())
             drawn = st.fixed_dictionaries(strategies)
             # An example from `@example` has nothing to draw from.
             twin = simplest(drawn) if is_explicit(context) else context.data.draw(drawn)
@@ -192,6 +255,9 @@ class Example:
             failure = self._failure_of(twin, before, context)
             if failure is not None:
                 return failure
+        failure = self._try_constants(before, context)
+        if failure is not None:
+            return failure
         failure = self._check_remembering(before, context)
         if failure is not None:
             return failure
@@ -210,7 +276,57 @@ class Example:
             failure = known_failures.get(choices_of(context))
             if failure is not None:
                 return failure
-        return known_failures.get(("once more", choices_of(context)))
+        return known_failures.get(("constant", choices_of(context))) or known_failures.get(
+            ("once more", choices_of(context))
+        )
+
+    def _try_constants(self, before: RunOutcome, context: BuildContext) -> Exception | None:
+        """Compare twins with the next constants of the code, until each was tried.
+
+        Hypothesis does not draw these twins: which constant is next depends on the examples before. Once one fails,
+        all further examples get the same one.
+        """
+        state = self.state
+        key = ("constant", choices_of(context))
+        if key in state.known:
+            failure = state.known[key]
+            if isinstance(failure, Interference) and context.is_final and not failure.fields:
+                failure = self.compare_twin(before, state.constant_twins[key], final=True) or failure
+            return failure
+        if is_explicit(context) or (state.accused and state.failing_turns is None):
+            return None
+        failure = None
+        for _ in range(self.asked.twins if state.failing_turns is None else 1):
+            turns = dict(state.turns) if state.failing_turns is None else state.failing_turns
+            twin, taken = self._twin_with_constants(turns)
+            if not taken:
+                break
+            state.turns.update(taken)
+            failure = None if twin is None else self.compare_twin(before, twin, final=context.is_final)
+            if failure is not None and twin is not None:
+                state.failing_turns, state.constant_twins[key] = turns, twin
+                break
+        state.record(key, failure)
+        return failure
+
+    def _twin_with_constants(self, turns: Mapping[str, int]) -> tuple[dict[str, Any] | None, set[str]]:
+        """Return a twin whose fields take the constants at these indices, and the paths that took one.
+
+        The twin is None if the model refuses the constants.
+        """
+        twin: dict[str, Any] = {}
+        taken: set[str] = set()
+        constants = self.asked.constants.get()
+        for argument in self.fields:
+            own = self.kwargs[argument.name]
+            strategy = _twins(own, argument, argument.tagged, constants=constants, nth=turns, taken=taken)
+            try:
+                twin[argument.name] = draw_by_seed(strategy, sum(turns.values()))
+            except UnsatisfiedAssumption:
+                return None, taken
+            if twin[argument.name] is None:
+                return None, taken
+        return twin, taken
 
     def _check_remembering(self, before: RunOutcome, context: BuildContext) -> Exception | None:
         """Run one of the first examples once more, to see whether the code remembers values."""
@@ -243,12 +359,7 @@ class Example:
             failure = None  # code that remembers would fail with every new value
         else:
             failure = state.unstable or self.compare_twin(before, twin, final=context.is_final)
-        if not is_explicit(context):
-            state.known[key] = failure
-            state.remembered += isinstance(failure, Interference) and failure.remembered
-        if isinstance(failure, Nondeterministic):
-            state.unstable = failure
-        state.say(failure)
+        state.record(None if is_explicit(context) else key, failure)
         return failure
 
     def compare_twin(self, before: RunOutcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:

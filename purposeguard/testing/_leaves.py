@@ -28,6 +28,7 @@ from pydantic_core import SchemaError
 
 from purposeguard.containers import drop_none_values, exclude
 from purposeguard.extras import Needs
+from purposeguard.testing._constants import Constants
 from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, TextKind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
 
@@ -190,6 +191,16 @@ class Leaf:
     convert: Callable[[Any], Any] = lambda value: value
     """Converts a drawn value as pydantic would, where no model does."""
     valid: Check = lambda _: True
+    base: Any = None
+    _valid_constants: tuple[Constants | None, tuple[Any, ...]] = (None, ())
+
+    def list_valid_constants(self, constants: Constants) -> tuple[Any, ...]:
+        """Return the constants that are valid here; none for a type that has few values."""
+        known, valid = self._valid_constants
+        if known is not constants:
+            valid = () if self.fixed is not None else tuple(filter(self.valid, constants.of(self.base)))
+            self._valid_constants = constants, valid
+        return valid
 
     def mark(self, n: int) -> tuple[Any, ...]:
         """Return a tuple of one valid value made from a number; empty if no attempt is valid."""
@@ -241,6 +252,7 @@ def leaf_of(base: Any, metadata: Sequence[object], accepts: Check | None = None,
         leaf = _of_unknown(base, valid, adapter, convert)
     leaf.convert = convert if converts else leaf.convert
     leaf.valid = valid
+    leaf.base = base
     return leaf
 
 

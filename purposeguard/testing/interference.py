@@ -28,12 +28,20 @@ from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
-from purposeguard.testing._examples import Errors, Example, ExampleQuestion, State, execution_of, not_counted
+from purposeguard.testing._examples import (
+    Errors,
+    Example,
+    ExampleQuestion,
+    RunConstants,
+    State,
+    execution_of,
+    instances_with_constants,
+    not_counted,
+)
 from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing._runs import PINS, RunConduct
 from purposeguard.testing.effects import KINDS, install_watchers
 from purposeguard.testing.failures import NothingToProve, describe_nothing_drawn, describe_nothing_to_prove
-from purposeguard.testing.strategies import instances
 
 with Needs(__name__, "hypothesis"):
     from hypothesis import Phase, given, settings
@@ -98,8 +106,16 @@ class _Noninterference:
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
         activity = Site.of(inspect.unwrap(test)).dotted
         block = self.guard.purpose(self.purpose, channel=self.channel, activity=activity)
+        constants = RunConstants(inspect.unwrap(test).__module__)
         question = ExampleQuestion(
-            self.guard, self.purpose, self.channel, test.__name__, self.twins, self.pins, self.raises
+            self.guard,
+            self.purpose,
+            self.channel,
+            test.__name__,
+            self.twins,
+            self.pins,
+            self.raises,
+            constants=constants,
         )
         make_prover = functools.partial(_Prover, question, block, kinds=self.kinds)
         if getattr(test, "is_hypothesis_test", False):
@@ -108,7 +124,7 @@ class _Noninterference:
         drawn: dict[str, st.SearchStrategy[Any]] = {}
         for name, annotation in annotations.items():
             if name not in self.strategies and is_tagged(annotation):
-                drawn[name] = instances(annotation)
+                drawn[name] = instances_with_constants(annotation, constants)
         drawn |= self.strategies
         if not drawn:
             raise TypeError(describe_nothing_drawn(test))
