@@ -215,7 +215,11 @@ class Drawing:
             return value
         # The plain value is drawn in any case, so that an example with it is simpler than one with a constant.
         chosen = self._draw(st.integers(0, 2 * len(constants) - 1)) - len(constants)
-        return value if chosen < 0 else constants[chosen]
+        if chosen < 0:
+            return value
+        # To hypothesis, fewer choices are simpler: a constant must not be simpler than a twin with a marked value.
+        self._draw(_PADDING)
+        return constants[chosen]
 
     def _number(self, path: str) -> int:
         """Return a number unique to this path; it shrinks."""
@@ -415,6 +419,7 @@ class Drawing:
 
 
 _TURNS: Final = st.integers(0, 2**16 - 1)
+_PADDING: Final = st.tuples(st.booleans(), st.booleans())
 _MOSTLY: Final = st.integers(0, 3).map(bool)
 """True three times in four; shrinks to False."""
 _SELDOM: Final = st.integers(0, 3).map(lambda drawn: drawn == 3)

@@ -46,6 +46,9 @@ Errors = type[BaseException] | tuple[type[BaseException], ...]
 _ENOUGH: Final = 5
 """Failures by remembered values after which no more are looked for."""
 
+_MOST_AT_FIRST: Final = 50
+"""Constants that are tried with the first example: hypothesis need not make a failure of the simplest one smaller."""
+
 _PATIENCE: Final = 10.0
 """Seconds of body runs spent on shrinking. Hypothesis allows five minutes, which tests that use a database would take:
 each step is several runs."""
@@ -131,8 +134,8 @@ class State:
     """The total body time at which shrinking stops; None if nothing has failed yet."""
     turns: collections.Counter[str] = field(default_factory=collections.Counter[str])
     """Path of a field → how many constants of the code were tried in it."""
-    failing_turns: Mapping[str, int] | None = None
-    """The turns of the constants that first made a difference."""
+    first_failing: tuple[Mapping[str, Any], ...] = ()
+    """The arguments of the first example that failed, and its twin."""
     constant_twins: dict[object, Mapping[str, Any]] = field(default_factory=dict[object, Mapping[str, Any]])
     """Drawn choices → the twin with constants that failed."""
     known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
@@ -284,7 +287,7 @@ class Example:
         """Compare twins with the next constants of the code, until each was tried.
 
         Hypothesis does not draw these twins: which constant is next depends on the examples before. Once one fails,
-        all further examples get the same one.
+        all further examples get the values that failed instead.
         """
         state = self.state
         key = ("constant", choices_of(context))
@@ -293,21 +296,40 @@ class Example:
             if isinstance(failure, Interference) and context.is_final and not failure.fields:
                 failure = self.compare_twin(before, state.constant_twins[key], final=True) or failure
             return failure
-        if is_explicit(context) or (state.accused and state.failing_turns is None):
+        if is_explicit(context):
             return None
         failure = None
-        for _ in range(self.asked.twins if state.failing_turns is None else 1):
-            turns = dict(state.turns) if state.failing_turns is None else state.failing_turns
-            twin, taken = self._twin_with_constants(turns)
-            if not taken:
-                break
-            state.turns.update(taken)
-            failure = None if twin is None else self.compare_twin(before, twin, final=context.is_final)
-            if failure is not None and twin is not None:
-                state.failing_turns, state.constant_twins[key] = turns, twin
+        for twin in self._twins_with_known_values() if state.accused else self._twins_with_constants():
+            failure = self.compare_twin(before, twin, final=context.is_final)
+            if failure is not None:
+                state.constant_twins[key] = twin
+                state.first_failing = state.first_failing or (self.kwargs, twin)
                 break
         state.record(key, failure)
         return failure
+
+    def _twins_with_known_values(self) -> Iterator[dict[str, Any]]:
+        """Yield twins with the values of the first twin that failed, and of its example."""
+        for donor in self.state.first_failing:
+            twin: dict[str, Any] = {}
+            for argument in self.fields:
+                own = self.kwargs[argument.name]
+                twin[argument.name] = with_values_of(own, donor[argument.name], argument.model, argument.forbidden)
+            yield twin
+
+    def _twins_with_constants(self) -> Iterator[dict[str, Any]]:
+        """Yield twins with the next constants; of the first example, which is the simplest, more than of others."""
+        state = self.state
+        first = not state.turns
+        turns = collections.Counter[str]() if first else state.turns
+        for _ in range(_MOST_AT_FIRST if first else self.asked.twins):
+            twin, taken = self._twin_with_constants(turns)
+            if not taken:
+                return
+            if twin is not None:
+                yield twin
+            turns.update(taken)
+            state.turns.update(dict.fromkeys(taken, 0))
 
     def _twin_with_constants(self, turns: Mapping[str, int]) -> tuple[dict[str, Any] | None, set[str]]:
         """Return a twin whose fields take the constants at these indices, and the paths that took one.
@@ -359,6 +381,8 @@ class Example:
             failure = None  # code that remembers would fail with every new value
         else:
             failure = state.unstable or self.compare_twin(before, twin, final=context.is_final)
+        if failure is not None and not is_explicit(context):
+            state.first_failing = state.first_failing or (self.kwargs, twin)
         state.record(None if is_explicit(context) else key, failure)
         return failure
 
