@@ -165,22 +165,25 @@ _FITTING: Final[dict[Any, Callable[[list[Any]], Iterator[Any]]]] = {
 # ---- Which modules ------------------------------------------------------------------------------------------------
 
 
-def collect_constants(first: str | None = None) -> Constants:
+def collect_constants(first: str | None = None, modules: Iterable[types.ModuleType] | None = None) -> Constants:
     """Return the constants of the user's own modules: not of the standard library, nor of installed packages.
 
     Args:
         first: The name of a module. Its constants and those of modules that it uses come first. Other modules of tests
             are left out.
+        modules: The modules to read, in place of these.
     """
+    compared: list[object] = []
     values: list[object] = []
     parts: list[str] = []
-    for module in _list_modules(first):
+    for module in _list_modules(first) if modules is None else modules:
         found = _read_module(module)
-        values += found[0]
-        parts += found[1]
+        compared += found[0]
+        values += found[1]
+        parts += found[2]
         if len(values) >= _MOST:
             break
-    return Constants(values[:_MOST], parts[:_MOST])
+    return Constants([*compared, *values][:_MOST], parts[:_MOST])
 
 
 def _list_modules(first: str | None) -> list[types.ModuleType]:
@@ -224,9 +227,9 @@ def _is_test(name: str) -> bool:
 
 # ---- The constants of a module ------------------------------------------------------------------------------------
 
-_Found = tuple[tuple[object, ...], tuple[str, ...]]
+_Found = tuple[tuple[object, ...], tuple[object, ...], tuple[str, ...]]
 _READ: Final[dict[str, tuple[object, _Found]]] = {}
-"""File → its identity when it was read, and its constants and parts."""
+"""File → its identity when it was read, and its compared constants, all constants and parts."""
 
 
 def _read_module(module: Any) -> _Found:
@@ -245,7 +248,7 @@ def _read_module(module: Any) -> _Found:
         for name, value in list(vars(module).items()):
             if not name.startswith("__"):
                 reader.values += _iter_plain(value)
-        known = _READ[module.__file__] = identity, (tuple(reader.values), tuple(reader.parts))
+        known = _READ[module.__file__] = identity, (tuple(reader.compared), tuple(reader.values), tuple(reader.parts))
     return known[1]
 
 
@@ -283,6 +286,8 @@ class _Reader(ast.NodeVisitor):
     """Reads the constants of source code, except docstrings and annotations."""
 
     def __init__(self) -> None:
+        self.compared: list[object] = []
+        """Those that something is compared with; they come first."""
         self.values: list[object] = []
         self.parts: list[str] = []
 
@@ -311,7 +316,14 @@ class _Reader(ast.NodeVisitor):
     def visit_Compare(self, node: ast.Compare) -> None:
         if isinstance(node.left, ast.Constant) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
             self._add_part(node.left)
+        before = len(self.values)
         self.generic_visit(node)
+        self.compared += self.values[before:]
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> None:
+        before = len(self.values)
+        self.generic_visit(node)
+        self.compared += self.values[before:]
 
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

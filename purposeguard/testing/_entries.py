@@ -38,6 +38,11 @@ class Entry:
     module: str = ""
     members: tuple[str, ...] = ()
 
+    @property
+    def is_route(self) -> bool:
+        """True for a route of a web application."""
+        return "/" in self.name and not self.members
+
 
 def find_entries(target: Any) -> list[Entry]:
     """Return the activities of a target, by name.

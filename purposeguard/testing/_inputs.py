@@ -13,6 +13,7 @@ from typing import Any, Final, get_origin
 
 from purposeguard.containers import exclude, intersect
 from purposeguard.extras import Needs
+from purposeguard.testing._constants import Constants
 from purposeguard.testing._drawing import NOWHERE, Drawing, Redrawing
 from purposeguard.testing._leaves import Unsolvable, draw_from
 from purposeguard.testing._models import unwrap_annotation
@@ -22,11 +23,14 @@ from purposeguard.values.annotations import describe_kind, is_taggable
 from purposeguard.values.tagging import sources_of
 
 with Needs(__name__, "hypothesis"):
+    from hypothesis import reject
     from hypothesis import strategies as st
     from hypothesis.errors import InvalidArgument, StopTest, UnsatisfiedAssumption
     from hypothesis.internal.conjecture.data import ConjectureData
 
 _TRIES: Final = 8
+FIRST_CONSTANT: Final = 1_000
+"""The number of the first rows that are made of constants."""
 _KEYS: Final = (int, str)
 """The types of keys that are made distinct, and that arguments refer to."""
 
@@ -38,24 +42,40 @@ class Rows:
     Attributes:
         annotations: Parameter → its annotation.
         given: Fixed values, and strategies, by parameter.
+        constants: The constants of the code, which values are taken from.
     """
 
     annotations: Mapping[str, Any]
     given: Mapping[str, Any]
+    constants: Constants
     _drawn: dict[int, dict[str, Any] | None] = field(default_factory=dict[int, "dict[str, Any] | None"])
     _twins: dict[object, dict[str, Any] | None] = field(default_factory=dict[object, "dict[str, Any] | None"])
+
+    _constant_twins: dict[object, dict[str, Any] | None] = field(default_factory=dict[object, "dict[str, Any] | None"])
 
     def draw(self, nth: int) -> dict[str, Any] | None:
         """Return the n-th rows; always the same. None if validators refuse all that is tried.
 
-        The first ones have an item in each container, and recognizable values in tagged fields.
+        The first ones have an item in each container, and recognizable values in tagged fields. From `FIRST_CONSTANT`
+        on, each value is the next constant of the code, until there are no more.
 
         Raises:
             Unsolvable: No strategy is known for a parameter.
         """
         if nth not in self._drawn:
-            self._drawn[nth] = _draw_by_number(lambda draw: _draw_rows(draw, self, nth), nth)
+            self._drawn[nth] = _draw_by_number(lambda draw: self._draw_all(draw, nth), nth)
         return self._drawn[nth]
+
+    def _draw_all(self, draw: st.DrawFn, nth: int) -> dict[str, Any]:
+        drawing = _make_drawing(draw, nth, "rows", self.constants)
+        if nth >= FIRST_CONSTANT:
+            drawing = Drawing(draw, constants=self.constants, nth=nth - FIRST_CONSTANT)
+        values: dict[str, Any] = {}
+        for name, annotation in self.annotations.items():
+            values[name] = _draw_value(drawing, name, annotation, self.given)
+        if nth >= FIRST_CONSTANT and not drawing.taken:
+            reject()
+        return _link(values, self.annotations)
 
     def draw_twin(
         self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int, number: int
@@ -69,6 +89,28 @@ class Rows:
         twin = self._twins[key]
         changed = _draw_by_number(lambda draw: _draw_twins(draw, values, others, number), number) if others else {}
         return None if twin is None or changed is None else {**twin, **changed}
+
+    def draw_constants(
+        self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int
+    ) -> dict[str, Any] | None:
+        """Return the first values with the n-th constant in each forbidden field; None if no field has so many."""
+        key = nth, tuple((argument.name, frozenset(argument.forbidden)) for argument in fields)
+        if all(argument.name in self.annotations for argument in fields) and key in self._constant_twins:
+            return self._constant_twins[key]
+        taken: set[str] = set()
+
+        def draw_all(draw: st.DrawFn) -> dict[str, Any]:
+            changed: dict[str, Any] = {}
+            for argument in fields:
+                drawing = Drawing(draw, constants=self.constants, nth=nth)
+                redrawing = Redrawing(drawing, intersect(argument.forbidden, argument.tagged))
+                changed[argument.name] = redrawing.value(values[argument.name], argument.model)
+                taken.update(drawing.taken)
+            return changed
+
+        changed = _draw_by_number(draw_all, nth)
+        self._constant_twins[key] = changed if taken else None
+        return self._constant_twins[key]
 
     def draw_other_subject(
         self, values: Mapping[str, Any], fields: Collection[FieldPlaces], subject: str, number: int
@@ -138,22 +180,14 @@ def _draw_by_number(function: Callable[[st.DrawFn], dict[str, Any]], nth: int) -
     return None
 
 
-def _make_drawing(draw: st.DrawFn, nth: int, salt: str) -> Drawing:
-    return Drawing(draw, marking=nth == 0, salt=salt)
-
-
-def _draw_rows(draw: st.DrawFn, rows: Rows, nth: int) -> dict[str, Any]:
-    drawing = _make_drawing(draw, nth, "rows")
-    values: dict[str, Any] = {}
-    for name, annotation in rows.annotations.items():
-        values[name] = _draw_value(drawing, name, annotation, rows.given)
-    return _link(values, rows.annotations)
+def _make_drawing(draw: st.DrawFn, nth: int, salt: str, constants: Constants | None = None) -> Drawing:
+    return Drawing(draw, marking=nth == 0, salt=salt, constants=constants)
 
 
 def _draw_arguments(
     draw: st.DrawFn, arguments: Arguments, rows: Rows, values: Mapping[str, Any], nth: int
 ) -> dict[str, Any]:
-    drawing = _make_drawing(draw, nth, "arguments")
+    drawing = _make_drawing(draw, nth, "arguments", rows.constants)
     drawn: dict[str, Any] = {}
     for name, annotation in arguments.annotations.items():
         if name not in arguments.given and not is_tagged(annotation):

@@ -18,11 +18,11 @@ import contextlib
 import dataclasses
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from purposeguard.containers import exclude, pick_keys
 from purposeguard.errors import PurposeGuardError, escape_controls
@@ -35,9 +35,10 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import SubjectId
 from purposeguard.runtime.registry import Activity
+from purposeguard.testing._constants import collect_constants
 from purposeguard.testing._entries import Entry, find_entries, list_modules
 from purposeguard.testing._examples import Example, ExampleQuestion, State
-from purposeguard.testing._inputs import Arguments, Rows
+from purposeguard.testing._inputs import FIRST_CONSTANT, Arguments, Rows
 from purposeguard.testing._leaves import Unsolvable
 from purposeguard.testing._module_state import ModuleState
 from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, path_in_code
@@ -172,6 +173,10 @@ _QUICK_EXAMPLES: Final = 2
 _EXAMPLES: Final = 6
 _QUICK_TWINS: Final = 2
 _TWINS: Final = 6
+_CONSTANTS: Final = 200
+"""The most constants of the code that are tried in each field."""
+_CONSTANT_EXAMPLES: Final = range(FIRST_CONSTANT, FIRST_CONSTANT + 40)
+"""Examples whose values are constants of the code."""
 _STORY_EXAMPLES: Final = 2
 _STORY_TWINS: Final = 2
 _MOST_VIOLATIONS: Final = 6
@@ -192,7 +197,10 @@ class _Entered(Watcher):
 
 @dataclass(frozen=True)
 class _Asked(ExampleQuestion):
-    """The purposes that an activity entered. A label may be used if one of them allows it."""
+    """The purposes that an activity entered. A label may be used if one of them allows it.
+
+    Without a purpose, rows may not be used, but data may be collected: what a request brings is left alone.
+    """
 
     activities: tuple[Activity, ...] = ()
     subject: SubjectId | None = None
@@ -202,7 +210,18 @@ class _Asked(ExampleQuestion):
             self.guard.explain(label, each.purpose, each.channel, self.subject, each.conditions)
             for each in self.activities
         ]
-        return next(filter(None, decisions), decisions[0])
+        return next(filter(None, decisions), decisions[0]) if decisions else cast("Decision", _Unstated())
+
+
+class _Unstated:
+    """Stands for a decision where no purpose is stated: nothing may be used."""
+
+    headline = "no purpose is stated"
+    alternatives = ()
+    reason = None
+
+    def __bool__(self) -> bool:
+        return False
 
 
 class _Opening:
@@ -283,7 +302,8 @@ class _Checker:
         self.entries = [entry for entry in found if entry.name not in skip]
         self.guard = _find_guard(modules) if guard is None else guard
         self.arrange = arrange
-        self.rows = Rows({} if arrange is None else annotations_of(arrange), given)
+        rows = {} if arrange is None else annotations_of(arrange)
+        self.rows = Rows(rows, given, collect_constants(modules=modules))
         self.given = given
         self.quick = quick
         self.known = known
@@ -447,6 +467,8 @@ class _Trial:
         )
         self._subject: str | None = None
         """The person who opts out."""
+        self._fields: list[FieldPlaces] = []
+        """The fields that may not be used and are not known to make a difference."""
         self._refused: BaseException | None = None
         """The last error of the arrangement."""
         conduct = RunConduct(self._run_body, _Opening(self._may), PINS, KINDS, connections=[])
@@ -460,7 +482,8 @@ class _Trial:
         """
         raised: list[BaseException | None] = []
         checker = self._checker
-        for nth in range(examples):
+        is_thorough = self._story.is_plain and not checker.quick
+        for nth in (*range(examples), *(_CONSTANT_EXAMPLES if is_thorough else ())):
             rows = checker.rows.draw(nth)
             drawn = None if rows is None else self._arguments.draw(checker.rows, rows, nth)
             if rows is None or drawn is None:
@@ -480,7 +503,8 @@ class _Trial:
             activities = tuple(checker.entered.activities)
             if activities:
                 self._note(activities)
-                self._compare({**rows, **drawn}, before, activities, twins)
+            if activities or self._entry.is_route:
+                self._compare({**rows, **drawn}, before, activities, 1 if nth >= FIRST_CONSTANT else twins)
         return raised
 
     def _run_body(self, **values: Any) -> Any:
@@ -536,15 +560,18 @@ class _Trial:
 
     def _ask(self, activities: tuple[Activity, ...]) -> _Asked:
         told = self._story.describe()
+        remedy = _KEPT if self._story.before and not self._story.opted_out else ""
+        if not activities:
+            remedy = "state the purpose for which {} is used, `@guard.purpose(…)`"
         return _Asked(
             guard=self._checker.guard,
-            purpose=activities[0].purpose,
-            channel=activities[0].channel,
+            purpose=activities[0].purpose if activities else None,
+            channel=activities[0].channel if activities else None,
             name=f"{self._entry.name} ({told})" if told else self._entry.name,
             twins=0,
             pins=frozenset(PINS),
             raises=(),
-            remedy=_KEPT if self._story.before and not self._story.opted_out else "",
+            remedy=remedy,
             activities=activities,
             subject=self._subject,
         )
@@ -565,24 +592,36 @@ class _Trial:
         """Compare the outcome of an example with those of twins, and note each field that makes a difference."""
         checker, name = self._checker, self._entry.name
         asked = self._ask(activities)
-        for number in range(twins):
-            fields = self._list_fields(values, asked)
-            if not fields or len(checker.list_culprits(self._entry)) >= _MOST_VIOLATIONS:
-                return
-            if self._subject is None:
-                twin = checker.rows.draw_twin(values, fields, checker.nth, number)
-            else:
-                twin = checker.rows.draw_other_subject(values, fields, self._subject, number)
-            if twin is None:
-                continue
-            failure = Example(asked, self._state, (), values, fields).compare_twin(before, twin, final=True)
+        self._fields = self._list_fields(values, asked)
+        for twin in self._iter_twins(values, twins):
+            failure = Example(asked, self._state, (), values, self._fields).compare_twin(before, twin, final=True)
             if isinstance(failure, Interference):
                 effects = tuple(dict.fromkeys(difference.what for difference in failure.differences))
                 told = self._story.describe()
                 checker.found.append(Violation(name, failure.fields, effects, told, str(failure)))
+                self._fields = self._list_fields(values, asked)
+                if not self._fields or len(checker.list_culprits(self._entry)) >= _MOST_VIOLATIONS:
+                    return
             elif isinstance(failure, Nondeterministic):
                 checker.unchecked[name] = str(failure)
                 return
+
+    def _iter_twins(self, values: Mapping[str, Any], twins: int) -> Iterator[Mapping[str, Any]]:
+        """Yield other values of the fields that may not be used and are not known to make a difference."""
+        rows, nth = self._checker.rows, self._checker.nth
+        for number in range(twins if self._fields else 0):
+            if self._subject is None:
+                twin = rows.draw_twin(values, self._fields, nth, number)
+            else:
+                twin = rows.draw_other_subject(values, self._fields, self._subject, number)
+            if twin is not None:
+                yield twin
+        if nth == 0 and self._story.is_plain and not self._checker.quick and self._fields:
+            for number in range(_CONSTANTS):
+                twin = rows.draw_constants(values, self._fields, number)
+                if twin is None:
+                    return
+                yield twin
 
     def _list_fields(self, values: Mapping[str, Any], asked: _Asked) -> list[FieldPlaces]:
         """Return the forbidden fields of the values that are not known to make a difference."""
@@ -593,7 +632,7 @@ class _Trial:
             model = annotations[name]
             if not is_tagged(model):
                 continue
-            if self._subject is None:
+            if self._subject is None and asked.activities:
                 forbidden = forbidden_in(asked.decision, model)
             elif name in self._checker.rows.annotations:
                 forbidden = pick_keys(sources_of(model), list_own_fields(model))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,10 +21,14 @@ def load_copy(*changes: tuple[str, str], service: str = "letters") -> ModuleType
         if source.count(before) != 1:
             raise ValueError(f"{before!r} is there {source.count(before)} times")
         source = source.replace(before, after)
-    module = ModuleType(f"{service}_{next(_NUMBERS)}")
-    module.__file__ = f"/nowhere/{module.__name__}/__init__.py"
-    sys.modules[module.__name__] = module
-    exec(compile(source, module.__file__, "exec"), vars(module))  # noqa: S102  # It is a copy of the module above.
+    name = f"{service}_{next(_NUMBERS)}"
+    file = Path(tempfile.mkdtemp(), f"{name}.py")
+    file.write_text(source, "utf-8")
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 
