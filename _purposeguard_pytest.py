@@ -25,9 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--purposeguard-fail-under",
         type=percent,
         metavar="PERCENT",
-        help="fail where fewer of the declared cells (source, purpose) were exercised",
+        help="fail where fewer of the cells (source, purpose) that the service can reach were exercised",
     )
     group.addoption("--purposeguard-json", metavar="FILE", help="write the report as JSON")
+    group.addoption(
+        "--purposeguard-compare",
+        metavar="PATH",
+        help="report what has changed since this JSON report, and fail where a purpose, a channel or a source has",
+    )
     group.addoption(
         "--purposeguard-mutate",
         action="store_true",
@@ -59,7 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begins to watch where any of the options is given."""
     option = config.getoption
     mutates = option("purposeguard_mutate") or option("purposeguard_mutate_seconds") is not None
-    asked = option("purposeguard_fail_under") is not None or option("purposeguard_json") is not None
+    named = ("purposeguard_fail_under", "purposeguard_json", "purposeguard_compare")
+    asked = any(option(name) is not None for name in named)
     if not (option("purposeguard") or mutates or asked):
         return
     if mutates:

@@ -26,8 +26,8 @@ class EvidenceKey(NamedTuple):
         field: The field or column, or the access function.
         sources: The ids of the sources of the data, separated by spaces.
         outcome: `read`, `observed` (a denial that was not raised), `denied` or `unresolved`. Runs of tests also have
-            `allowed` and `refused` (answers by which no data was used), `entered` (runs of an activity) and `called`
-            (calls of an access function).
+            `allowed` and `refused` (answers by which no data was used), `entered` (runs of an activity), `delegated`
+            (an activity enters the one that `field` names) and `called` (calls of an access function).
         detail: The reason of a denial, or a description of what could not be analyzed. In runs of tests, the members of
             a family that an answer is about, separated by spaces, or the line of an access function.
     """

@@ -8,10 +8,10 @@ import itertools
 import json
 import operator
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from purposeguard.adoption.evidence import Evidence
 from purposeguard.adoption.evidence_store import EvidenceKey, EvidenceMemory, EvidenceRow
@@ -24,6 +24,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Purpose, list_members
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.registry import Access, Activity
+from purposeguard.testing._comparison import FORMAT, Comparison
 from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher, notice_key
 
 MOST_NOTICES: Final = 300
@@ -32,14 +33,35 @@ MOST_NOTICES: Final = 300
 MAX_CACHED_KEYS: Final = 10_000
 """The number of decisions whose keys are remembered."""
 
-_DECLARED: Final = ("activities", "accesses", "universe", "terms")
+_DECLARED: Final = ("activities", "accesses", "contents", "universe", "terms")
 """The attributes of `Records` about declarations."""
 
 _NAME_OF_TESTS: Final = EntryPoint.test("").name
 """The beginning of the names of activities that `purposes.toml` states for tests."""
 
+_MODULES_OF_TOOLS: Final = "purposeguard.testing."
+"""The beginning of the names of modules whose activities stand for those of a test."""
+
 _MOST_YOUNG: Final = 20
 """Guards kept until their test ends, when all their declarations are there."""
+
+
+class DeclaredActivity(NamedTuple):
+    """An activity that the code declares."""
+
+    notice: str
+    name: str
+    purpose: str
+    channel: str
+    """Empty if there is none."""
+    place: str
+    """The function and line, or only the line if the activity has the name of the function."""
+    module: str
+    members: tuple[str, ...]
+    """The purposes of the notice that it may serve: those of the family, or the only one."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.place}) for {self.purpose}"
 
 
 class Records:
@@ -49,17 +71,19 @@ class Records:
 
     Attributes:
         evidence: The counters of decisions, of runs of activities and of calls of access functions.
-        activities: The declared activities, by notice, name and purpose.
+        activities: The declared activities: the fields of `DeclaredActivity`.
         accesses: The declared access functions, by notice, name and line.
-        universe: Declared cell → whether the notice grants it.
+        contents: The sources of each access function: its notice, name, line and module, and the source.
+        universe: Cell of a declared purpose and a declared source → whether the notice grants it.
         terms: Notice → its sources, and its purposes with their slugs.
         is_complete: False if some events were not counted, because a test had too many different ones.
     """
 
     def __init__(self) -> None:
         self.evidence: Final = EvidenceMemory()
-        self.activities: dict[tuple[str, str, str], None] = {}
+        self.activities: dict[tuple[Any, ...], None] = {}
         self.accesses: dict[tuple[str, str, int], None] = {}
+        self.contents: dict[tuple[str, str, int, str, str], None] = {}
         self.universe: dict[tuple[str, str, str], bool] = {}
         self.terms: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
         self.is_complete = True
@@ -82,7 +106,7 @@ class Records:
         return notice in self.terms or len(self.terms) < MOST_NOTICES
 
     def declare(self, guard: Guard, notice: Notice, is_test: Callable[[str], bool]) -> None:
-        """Record what a guard's code declares: activities, access functions, and the cells that count.
+        """Record what a guard's code declares: activities, access functions, and cells.
 
         `notice`: the one that the guard was made with; a test may have replaced it. `is_test`: whether a module holds
         tests, whose declarations do not count. Purposes that `purposes.toml` states for tests do not count either.
@@ -91,7 +115,11 @@ class Records:
         activities = [
             activity
             for activity in guard.activities
-            if not (is_test(activity.module) or activity.name.startswith(_NAME_OF_TESTS))
+            if not (
+                is_test(activity.module)
+                or activity.module.startswith(_MODULES_OF_TOOLS)
+                or activity.name.startswith(_NAME_OF_TESTS)
+            )
         ]
         accesses = [access for access in guard.accesses if not is_test(access.module)]
         if not (activities or accesses):
@@ -99,10 +127,22 @@ class Records:
         self.name(notice, always=True)
         for access in accesses:
             self.accesses[key, access.name, access.line] = None
+            for source in notice.grants.keys() & itertools.chain.from_iterable(_labels_of_access(access)):
+                self.contents[key, access.name, access.line, access.module, source.clause] = None
         sources = notice.grants.keys() & itertools.chain.from_iterable(_labels(guard, accesses))
         for activity in activities:
-            self.activities[key, activity.name, activity.purpose_id] = None
             members = intersect(list_members(activity.purpose), notice.purposes)
+            place = activity.site.dotted if activity.site.dotted != activity.name else ""
+            declared = DeclaredActivity(
+                notice=key,
+                name=activity.name,
+                purpose=activity.purpose_id,
+                channel=activity.channel or "",
+                place=f"{place} line {activity.line}".lstrip(),
+                module=activity.module,
+                members=tuple(member.clause for member in members),
+            )
+            self.activities[tuple(declared)] = None
             for source in sources:
                 granted = intersect(members, notice.grants[source])
                 for member in granted or members:
@@ -116,11 +156,16 @@ class Records:
             self.terms[key] = (sources, list(map(operator.attrgetter("clause", "slug"), notice.purposes)))
 
 
+def _labels_of_access(access: Access) -> list[Label]:
+    """Return the labels that an access function declares."""
+    return drop_none([access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()])
+
+
 def _labels(guard: Guard, accesses: Iterable[Access]) -> list[Label]:
     """Return the labels that the code behind a guard declares."""
     labels: list[Label | None] = []
     for access in accesses:
-        labels += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
+        labels += _labels_of_access(access)
     for handed in guard.entrustments:
         labels += [handed.label, handed.named]
     for table in guard.tables:
@@ -159,11 +204,8 @@ class Collector(Watcher):
         # Under an activity, the guard may be the service's own, whose declarations are read when the test ends.
         if self.paused or not (self.records.knows(notice) or question.activity is not None):
             return
-        activity = question.activity
-        if activity is None:
-            name, purpose = "", _get_purpose_id(question.purpose)
-        else:
-            name, purpose = activity.name, activity.purpose_id
+        name, purpose = _identify(question.activity)
+        purpose = purpose or _get_purpose_id(question.purpose)
         for key in _make_keys(question.answers, name, purpose, used=question.used, allowed=question.allowed):
             self._evidence.add(key)
         with self._lock:
@@ -174,14 +216,21 @@ class Collector(Watcher):
                 for fixture in self._fixtures:
                     self.by_fixture.setdefault(fixture, set()).update(cells)
 
-    def entered(self, activity: Activity) -> None:
-        if not self.paused:
-            key = EvidenceKey(activity=activity.name, purpose=activity.purpose_id, outcome="entered")
+    def entered(self, activity: Activity, outer: Activity | None) -> None:
+        if self.paused:
+            return
+        outer_name, outer_purpose = _identify(outer)
+        if (outer_name, outer_purpose) != _identify(activity):  # Otherwise it runs already.
+            self._evidence.add(EvidenceKey("", "", *_identify(activity), outcome="entered"))
+        if outer_name not in ("", activity.name):
+            key = EvidenceKey("", "", outer_name, outer_purpose, field=activity.name, outcome="delegated")
             self._evidence.add(key)
 
-    def called(self, access: Access) -> None:
+    def called(self, access: Access, activity: Activity | None) -> None:
         if not self.paused:
-            self._evidence.add(EvidenceKey(field=access.name, outcome="called", detail=str(access.line)))
+            line = str(access.line)
+            key = EvidenceKey("", "", *_identify(activity), field=access.name, outcome="called", detail=line)
+            self._evidence.add(key)
 
     def made(self, guard: Guard) -> None:
         if not self.paused:
@@ -256,6 +305,11 @@ def _make_keys(
     return tuple(keys)
 
 
+def _identify(activity: Activity | None) -> tuple[str, str]:
+    """Return the name and the purpose of an activity; empty texts if there is none."""
+    return ("", "") if activity is None else (activity.name, activity.purpose_id)
+
+
 def _get_purpose_id(purpose: type[Purpose] | Family) -> str:
     return purpose.name if isinstance(purpose, Family) else purpose.clause
 
@@ -265,16 +319,13 @@ def _get_source(answer: tuple[WatchedCell, bool]) -> tuple[str, str, bool]:
     return cell.notice, cell.source, allowed
 
 
-FORMAT: Final = 1
 _MOST_LINES: Final = 30
-_NOTICE: Final[Callable[[tuple[Any, ...]], str]] = operator.itemgetter(0)
-"""Returns the notice in the key of a record."""
 
 
 class CoverageReport:
     """A view of the evidence of a run of tests.
 
-    A declared cell is exercised if it was consulted, and the answer was that of the notice.
+    A cell that the service can reach is exercised if it was consulted, and the answer was that of the notice.
 
     Attributes:
         records: The evidence and the declarations.
@@ -283,6 +334,11 @@ class CoverageReport:
         denied: How often an activity was denied a source, likewise.
         ran: How often each activity ran, by name and purpose.
         called: How often each access function was called, by name and line.
+        declared: The declared activities.
+        reached_by: Cell that the service can reach → the names of the activities that reach it.
+        unknown: The activities that never ran, and of which nothing tells the sources.
+        idle: The activities that ran, without a decision, a call of an access function or another activity within.
+        comparison: The comparison with a previous report, if there is one.
         mutation: The result of the mutation, if there was one.
     """
 
@@ -293,44 +349,91 @@ class CoverageReport:
         self.denied: Final[Counter[tuple[str, str, str, str]]] = Counter()
         self.ran: Final[Counter[tuple[str, str]]] = Counter()
         self.called: Final[Counter[tuple[str, int]]] = Counter()
+        self.declared: Final = sorted(itertools.starmap(DeclaredActivity, records.activities))
+        self.reached_by: Final[defaultdict[tuple[str, str, str], set[str]]] = defaultdict(set)
+        self.unknown: Final[list[DeclaredActivity]] = []
+        self.idle: Final[list[DeclaredActivity]] = []
+        self.comparison: Comparison | None = None
         self.mutation: Any = None
+        self._decided: Final[defaultdict[tuple[str, str], set[tuple[str, str]]]] = defaultdict(set)
+        self._calls: Final[defaultdict[tuple[str, str], set[tuple[str, int]]]] = defaultdict(set)
         for row in records.evidence.load():
             self._add_row(row)
+        self._find_reachable_cells()
 
     def _add_row(self, row: EvidenceRow) -> None:
         key = row.key
         if key.outcome == "entered":
             self.ran[key.activity, key.purpose] += row.times
             return
+        if key.outcome == "delegated":
+            self._calls[key.activity, key.purpose].add((key.field, 0))
+            return
         if key.outcome == "called":
             self.called[key.field, int(key.detail)] += row.times
+            self._calls[key.activity, key.purpose].add((key.field, int(key.detail)))
             return
         notice = key.notice.replace("@", " ")
         for member in key.detail.split() or [key.purpose]:
             self.cells[notice, key.sources, member, key.outcome in ("read", "allowed")] += row.times
+        self._decided[key.activity, key.purpose].add((notice, key.sources))
         if key.activity and key.outcome in ("read", "denied"):
             counts = self.used if key.outcome == "read" else self.denied
             counts[notice, key.activity, key.purpose, key.sources] += row.times
 
+    def _find_reachable_cells(self) -> None:
+        """Find what each activity reaches: `reached_by`, `unknown` and `idle`."""
+        of_function: defaultdict[tuple[str, str, int], set[str]] = defaultdict(set)
+        of_module: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for notice, name, line, module, source in self.records.contents:
+            of_function[notice, name, line].add(source)
+            of_module[notice, module].add(source)
+        for activity in self.declared:
+            notice = activity.notice
+            decided: set[tuple[str, str]] = set()
+            calls: set[tuple[str, int]] = set()
+            for purpose in {activity.purpose, *activity.members}:
+                decided |= self._decided[activity.name, purpose]
+                calls |= self._calls[activity.name, purpose]
+            sources = {source for noticed, source in decided if noticed == notice}
+            sources = sources.union(*(of_function[notice, *call] for call in calls))
+            if not (decided or calls):
+                sources = of_module[notice, activity.module]
+            for cell in self._select_cells(activity, sources):
+                self.reached_by[cell].add(activity.name)
+            if not self.ran[activity.name, activity.purpose]:
+                if not sources:
+                    self.unknown.append(activity)
+            elif not (decided or calls):
+                self.idle.append(activity)
+
+    def _select_cells(self, activity: DeclaredActivity, sources: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield the cells of an activity: of a family, those of the members that may serve the source, or of all."""
+        universe = self.records.universe
+        for source in sources:
+            cells = [(activity.notice, source, member) for member in activity.members]
+            cells = list(filter(universe.__contains__, cells))
+            yield from [cell for cell in cells if universe[cell]] or cells
+
     @property
     def counted(self) -> tuple[int, int]:
-        """The numbers of exercised and of declared cells."""
-        universe = self.records.universe
-        hit = sum(self.cells[(*cell, granted)] > 0 for cell, granted in universe.items())
-        return hit, len(universe)
+        """The numbers of exercised cells, and of those that the service can reach.
+
+        An activity of which nothing tells the sources counts as one cell.
+        """
+        hit = sum(map(self._is_exercised, self.reached_by))
+        return hit, len(self.reached_by) + len(self.unknown)
+
+    def _is_exercised(self, cell: tuple[str, str, str]) -> bool:
+        return self.cells[(*cell, self.records.universe[cell])] > 0
 
     @property
     def percent(self) -> float:
-        """The percentage exercised; 100 if none are declared."""
+        """The percentage exercised; 100 if there are none."""
         hit, of = self.counted
         return 100 * hit / of if of else 100.0
 
-    @property
-    def percent_text(self) -> str:
-        """The percentage as text."""
-        return f"{self._floor_percentage(1):g} %"
-
-    def _floor_percentage(self, places: int) -> float:
+    def floor_percentage(self, places: int) -> float:
         """Return the percentage, rounded down, so that a value below a bound is not shown as the bound."""
         hit, of = self.counted
         scale = 10**places
@@ -339,83 +442,62 @@ class CoverageReport:
     @property
     def activities(self) -> list[tuple[str, str, str]]:
         """(notice, activity, purpose): those declared, and for a family also the members that were asked for."""
-        records = self.records
-        names = {(notice, name) for notice, name, _ in records.activities}
-        activities = set(records.activities)
+        names = {(activity.notice, activity.name) for activity in self.declared}
+        activities = {(activity.notice, activity.name, activity.purpose) for activity in self.declared}
         for notice, name, purpose, _ in (*self.used, *self.denied):
             if (notice, name) in names:
                 activities.add((notice, name, purpose))
         return sorted(activities)
 
-    @property
-    def uncalled(self) -> list[tuple[str, int]]:
-        """The access functions that were never called."""
-        declared = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
-        return [access for access in declared if not self.called[access]]
-
     # ---- for people ------------------------------------------------------------------------------------------------
 
     def lines(self, verbose: bool = False) -> Iterator[str]:
-        """Yield the lines to print."""
-        records = self.records
-        declared = set(map(_NOTICE, records.activities))
-        for notice in records.terms:
-            if notice in declared:
-                yield notice
-                yield from _short(self._activities(notice), verbose)
-                yield from self._matrix(notice)
-        others = len(set(map(_NOTICE, self.cells)) - declared)
-        if others:
-            noun = "revision" if others == 1 else "revisions"
-            yield f"{others} other {noun} of notices decided something, for which no guard declares an activity"
-        uncalled = self.uncalled
-        if uncalled:
-            yield "access functions never called"
-            yield from _short([f"  {name} (line {line})" for name, line in uncalled], verbose)
+        """Yield the lines to print: first those that ask for something to be done."""
+        idle = [f"  {activity}: ran {self.ran[activity.name, activity.purpose]}×" for activity in self.idle]
+        yield from _list("activities that ran and used nothing: they may read around the guard", idle, verbose)
+        if self.comparison is not None:
+            yield from _list(self.comparison.title, self.comparison.lines(), verbose)
+        title = "cells that the service can reach and no test exercises"
+        yield from _list(title, self._describe_missed_cells(), verbose)
+        for notice in self.records.terms:
+            yield from _list(notice, self._describe_activities(notice), verbose)
+        accesses = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
+        uncalled = [f"  {name} (line {line})" for name, line in accesses if not self.called[name, line]]
+        yield from _list("access functions never called", uncalled, verbose)
         hit, of = self.counted
         yield (
-            f"{hit} of {of} cells exercised ({self.percent_text})"
+            f"{hit} of {of} reachable cells exercised ({self.floor_percentage(1):g} %)"
             if of
-            else "no cells: no activity and no source is declared"
+            else "no cells: no activity reaches a source"
         )
-        if not records.is_complete:
+        if not self.records.is_complete:
             yield "the figures are too low: one test had so many different decisions that counting stopped"
 
-    def _activities(self, notice: str) -> list[str]:
-        lines: list[str] = []
+    def _describe_activities(self, notice: str) -> Iterator[str]:
+        idle = {(activity.name, activity.purpose) for activity in self.idle}
         for declared_in, name, purpose in self.activities:
-            if declared_in != notice:
-                continue
-            if not self.ran[name, purpose]:
-                lines.append(f"  {name} for {purpose}: never ran")
+            if declared_in != notice or (name, purpose) in idle:
                 continue
             used = _sources(self.used, (notice, name, purpose))
             denied = _sources(self.denied, (notice, name, purpose))
             use = f"used {_times(used)}" if used else "used nothing"
             use += f"; denied {_times(denied)}" if denied else ""
-            lines.append(escape_controls(f"  {name} for {purpose}: {use}"))
-        return lines
+            yield f"  {name} for {purpose}: {use if self.ran[name, purpose] else 'never ran'}"
 
-    def _matrix(self, notice: str) -> Iterator[str]:
-        records = self.records
-        sources, purposes = records.terms[notice]
-        for purpose, slug in purposes:
-            cells = [source for source in sources if (notice, source, purpose) in records.universe]
-            if not cells:
-                continue
-            lines: list[str] = []
-            for word, may in (("allowed", True), ("denied", False)):
-                hit = [source for source in sources if self.cells[notice, source, purpose, may]]
-                if hit:
-                    lines.append(f"{word} {' '.join(hit)}")
-            missed: list[str] = []
-            for source in cells:
-                granted = records.universe[notice, source, purpose]
-                if not self.cells[notice, source, purpose, granted]:
-                    missed.append(f"{source} ({'granted' if granted else 'not granted'})")
-            if missed:
-                lines.append(f"never {' '.join(missed)}")
-            yield escape_controls(f"  {purpose} {slug}: {' | '.join(lines)}")
+    def _describe_missed_cells(self) -> Iterator[str]:
+        """Yield a line for each purpose and the activities that reach the same cells of it."""
+        missed: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for cell in sorted(self.reached_by, key=self.order):
+            if not self._is_exercised(cell):
+                notice, source, purpose = cell
+                word = "granted" if self.records.universe[cell] else "not granted"
+                names = ", ".join(sorted(self.reached_by[cell]))
+                slug = dict(self.records.terms[notice][1])[purpose]
+                missed[f"{purpose} {slug}", names].append(f"{source} ({word})")
+        for (purpose, names), cells in missed.items():
+            yield f"  {purpose}: {' '.join(cells)} by {names}"
+        for activity in self.unknown:
+            yield f"  whatever {activity} reads, which never ran"
 
     # ---- for programs ------------------------------------------------------------------------------------------------
 
@@ -423,17 +505,19 @@ class CoverageReport:
         """Return the report as JSON values."""
         records = self.records
         hit, of = self.counted
-        cells = sorted({cell[:3] for cell in self.cells} | set(records.universe), key=self.order)
+        cells = sorted({cell[:3] for cell in self.cells} | set(self.reached_by), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
             "complete": records.is_complete,
-            "percent": self._floor_percentage(2),
+            "percent": self.floor_percentage(2),
             "cells_exercised": hit,
-            "cells_declared": of,
+            "cells_reachable": of,
             "cells": list(itertools.starmap(self._cell_table, cells)),
             "activities": list(itertools.starmap(self._activity_table, self.activities)),
             "accesses": list(itertools.starmap(self._access_table, sorted(records.accesses))),
         }
+        if self.comparison is not None:
+            made["changes"] = self.comparison.tables()
         if self.mutation is not None:
             made["mutation"] = self.mutation.tables()
         return made
@@ -444,18 +528,22 @@ class CoverageReport:
             "notice": notice,
             "source": source,
             "purpose": purpose,
-            "declared": (notice, source, purpose) in records.universe,
             "granted": records.universe.get((notice, source, purpose)),
+            "reached_by": sorted(self.reached_by.get((notice, source, purpose), ())),
             "allowed": self.cells[notice, source, purpose, True],
             "denied": self.cells[notice, source, purpose, False],
         }
 
     def _activity_table(self, notice: str, name: str, purpose: str) -> dict[str, Any]:
+        declared = [activity for activity in self.declared if activity[:3] == (notice, name, purpose)]
         return {
             "notice": notice,
             "activity": name,
             "purpose": purpose,
-            "ran": self.ran[name, purpose] > 0,
+            "channels": list(dict.fromkeys(activity.channel or None for activity in declared)),
+            "places": list(dict.fromkeys(activity.place for activity in declared)),
+            "ran": self.ran[name, purpose],
+            "used_nothing": not set(declared).isdisjoint(self.idle),
             "used": _sources(self.used, (notice, name, purpose)),
             "denied": _sources(self.denied, (notice, name, purpose)),
         }
@@ -496,9 +584,11 @@ def _times(sources: dict[str, int]) -> str:
     return ", ".join(f"{source} {count}×" for source, count in sources.items())
 
 
-def _short(lines: Iterable[str], verbose: bool) -> Iterator[str]:
-    """Yield the first lines, and how many are left out; all of them if verbose."""
-    shown = list(lines)
+def _list(title: str, lines: Iterable[str], verbose: bool) -> Iterator[str]:
+    """Yield a title, the first lines (all if verbose) and how many are left out. Without lines, yield nothing."""
+    shown = list(map(escape_controls, lines))
+    if shown:
+        yield title
     yield from shown if verbose else shown[:_MOST_LINES]
     if not verbose and len(shown) > _MOST_LINES:
         yield f"  … and {len(shown) - _MOST_LINES} more: -v, or --purposeguard-json=FILE"

@@ -190,7 +190,7 @@ class _Entered(Watcher):
         self.activities: dict[Activity, None] = {}
         self.is_noting = False
 
-    def entered(self, activity: Activity) -> None:
+    def entered(self, activity: Activity, outer: Activity | None) -> None:  # noqa: ARG002  # The signature of `Watcher`.
         if self.is_noting:
             self.activities[activity] = None
 

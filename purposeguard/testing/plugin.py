@@ -14,6 +14,7 @@ from typing import Any
 
 from purposeguard.extras import Needs
 from purposeguard.testing import watching
+from purposeguard.testing._comparison import Comparison, ReportError, read_report
 from purposeguard.testing._mutation import Mutation, Mutator, find_consulting_tests
 from purposeguard.testing._report import Collector, CoverageReport
 
@@ -25,8 +26,13 @@ class Session:
     """One run of tests, or of a worker's share of them."""
 
     def __init__(self, config: pytest.Config, *, mutates: bool) -> None:
-        """Begin to watch: guards that are there already, and those to come."""
+        """Begin to watch: guards that are there already, and those to come.
+
+        Raises:
+            pytest.UsageError: The report to compare with cannot be read, or would be overwritten.
+        """
         self._config = config
+        self._previous = self._read_previous()
         self._passed: set[str] = set()
         self._fixtures: dict[str, tuple[Any, ...]] = {}
         self._tests: set[Path] = set()
@@ -40,6 +46,22 @@ class Session:
         watching.watch_all(self._collector)
         config.add_cleanup(functools.partial(watching.leave_all, self._collector))  # however the run ends
         self._collector.add_guards(watching.list_watched_guards())
+
+    def _read_previous(self) -> Any:
+        """Return the activities of the report to compare with. None if there is none, or if this process only helps."""
+        option, folder = self._config.getoption, self._config.invocation_params.dir
+        path, written = option("purposeguard_compare"), option("purposeguard_json")
+        if path is None or option("collectonly") or hasattr(self._config, "workerinput"):
+            return None
+        if written is not None and (folder / path).resolve() == (folder / written).resolve():
+            raise pytest.UsageError(
+                f"--purposeguard-compare and --purposeguard-json name the same file, {path}, so that changes would be "
+                "accepted unseen: compare without --purposeguard-json, and then write the file without comparing"
+            )
+        try:
+            return read_report(folder, path)
+        except ReportError as error:
+            raise pytest.UsageError(f"--purposeguard-compare: {error}") from None
 
     # ---- while tests run ---------------------------------------------------------------------------------------------
 
@@ -132,7 +154,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report, and fail the run if too little was exercised."""
+        """Write the report, and fail the run if too little was exercised or something changed that matters."""
         config, collector = self._config, self._collector
         records = collector.finish(watching.list_watched_guards())
         watching.leave_all(collector)
@@ -144,11 +166,14 @@ class Session:
             return
         self._report = report = CoverageReport(records)
         report.mutation = self._mutation
+        if self._previous is not None:
+            path = str(config.getoption("purposeguard_compare"))
+            report.comparison = Comparison(path, self._previous, report.tables())
         self._write(report)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             if self._unwritten is not None:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
-            elif self._is_under(report):
+            elif self._is_under(report) or (report.comparison is not None and report.comparison.failure):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self, report: CoverageReport) -> None:
@@ -182,9 +207,11 @@ class Session:
             )
         if self._unwritten is not None:
             terminalreporter.line(self._unwritten, red=True)
+        if report.comparison is not None and report.comparison.failure:
+            terminalreporter.line(report.comparison.failure, red=True)
         if self._is_under(report):
             least = self._config.getoption("purposeguard_fail_under")
-            percent = report.percent_text if report.counted[1] else "nothing is declared"
+            percent = f"{report.floor_percentage(1):g} %" if report.counted[1] else "nothing is reached"
             terminalreporter.line(
-                f"FAIL: cells exercised: {percent}, and at least {least:g} % were asked for", red=True
+                f"FAIL: reachable cells exercised: {percent}, and at least {least:g} % were asked for", red=True
             )

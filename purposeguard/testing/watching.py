@@ -24,6 +24,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source,
 from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import Observer
 from purposeguard.runtime.registry import Access, Activity
@@ -81,11 +82,11 @@ class Watcher:
     def decided(self, question: CellQuestion) -> None:
         """Handle a decision."""
 
-    def entered(self, activity: Activity) -> None:
-        """Handle an activity that runs, or resumes."""
+    def entered(self, activity: Activity, outer: Activity | None) -> None:
+        """Handle an activity that runs or resumes within `outer`, or within itself where it reads its permissions."""
 
-    def called(self, access: Access) -> None:
-        """Handle a call of an access function; its decision follows."""
+    def called(self, access: Access, activity: Activity | None) -> None:
+        """Handle a call of an access function by an activity; its decision follows."""
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Handle a use that is refused, or only observed."""
@@ -156,11 +157,17 @@ class _Observer(Observer):
 
     def entered(self, activity: Activity) -> None:
         for watcher in self._active:
-            watcher.entered(activity)
+            watcher.entered(activity, self._find_activity())
 
     def called(self, access: Access) -> None:
         for watcher in self._active:
-            watcher.called(access)
+            watcher.called(access, self._find_activity())
+
+    def _find_activity(self) -> Activity | None:
+        """Return the activity that runs here."""
+        engine = self._engine()
+        use = find_current_use(engine) if engine is not None else None
+        return use.activity if use is not None else None
 
     def replaced(self) -> None:
         self.turn()

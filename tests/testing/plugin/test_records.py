@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import execnet
@@ -15,7 +14,7 @@ import purposeguard as pg
 from purposeguard.adoption.evidence import Evidence
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.testing import _report, watching
+from purposeguard.testing import _report
 from purposeguard.testing._report import Collector, CoverageReport, Records
 from tests.support import in_threads
 
@@ -27,14 +26,6 @@ NAME: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
 
 class Row(BaseModel):
     total: Annotated[int, tm.Contract]
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    collector = Collector(by_test=True, is_test=lambda module: module == "tests")
-    watching.watch_all(collector)
-    yield collector
-    watching.leave_all(collector)
 
 
 def service() -> pg.Guard:
@@ -59,7 +50,9 @@ def service() -> pg.Guard:
 def test_the_members_of_a_family_that_were_used_stand_under_their_activity(collector: Collector) -> None:
     guard = service()
     report = CoverageReport(collector.finish([guard]))
-    assert list(report.lines())[:4] == [
+    assert list(report.lines())[:6] == [
+        "cells that the service can reach and no test exercises",
+        "  1.2(1)① renewal-guidance: 1.1(c) (granted) by reminders",
         NOTICE,
         "  feedback for 1.2(2)⑥: used 1.1(a) 1×",
         "  feedback for AnyFeedback: used 1.1(c) 1×",

@@ -10,39 +10,51 @@ import pytest
 from tests.testing.plugin.runs import ROOT, SERVICE, TESTS, Run, has_xdist, run, write
 
 SECTION = """\
+activities that ran and used nothing: they may read around the guard
+  service.export (line 56) for 1.2(1)①: ran 2×
+cells that the service can reach and no test exercises
+  1.2(2)⑤ incident-guidance: 1.1(a) (granted) 1.1(b) (granted) 1.1(c) (granted) by service.warn
 trendmicro-jp 2024-04-01
   service.careful for 1.2(1)①: used nothing; denied 1.1(b) 1×
   service.curious for 1.2(1)①: used nothing; denied 1.1(b) 1×
   service.remind for 1.2(1)①: used 1.1(a) 2×, 1.1(c) 2×
   service.survey for AnyFeedback: used 1.1(a) 1×, 1.1(c) 1×
   service.warn for 1.2(2)⑤: never ran
-  1.2(1)① renewal-guidance: allowed 1.1(a) 1.1(c) | denied 1.1(b)
-  1.2(2)⑤ incident-guidance: never 1.1(a) (granted) 1.1(b) (granted) 1.1(c) (granted)
-  1.2(2)⑥ experience-hearing: allowed 1.1(a) 1.1(c) | never 1.1(b) (granted)
 access functions never called
   service.last_device (line 26)
-5 of 9 cells exercised (55.5 %)
+5 of 8 reachable cells exercised (62.5 %)
+"""
+
+EXPORT = """
+@guard.purpose(tm.RenewalGuidance)
+def export():
+    return "aiko@example.com"
+"""
+
+TEST_EXPORT = """
+def test_export():
+    assert service.export() == service.export()
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("service")
-    write(folder, service=SERVICE, test_service=TESTS)
+    write(folder, service=SERVICE + EXPORT, test_service=TESTS + TEST_EXPORT)
     return folder
 
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Run:
     """In one process, with every output."""
-    return run(folder, *("--purposeguard", "--purposeguard-json=out.json"), "--purposeguard-fail-under=60")
+    return run(folder, *("--purposeguard", "--purposeguard-json=out.json"), "--purposeguard-fail-under=63")
 
 
 def test_what_was_exercised_is_printed(alone: Run) -> None:
     *section, last = alone.section()
     assert "\n".join(section) + "\n" == SECTION
-    assert last == "FAIL: cells exercised: 55.5 %, and at least 60 % were asked for"
-    assert "6 passed" in alone.out
+    assert last == "FAIL: reachable cells exercised: 62.5 %, and at least 63 % were asked for"
+    assert "7 passed" in alone.out
 
 
 def test_a_run_that_exercises_too_little_fails(alone: Run) -> None:
@@ -51,7 +63,7 @@ def test_a_run_that_exercises_too_little_fails(alone: Run) -> None:
 
 def test_the_same_is_written_as_json(alone: Run) -> None:
     found = alone.tables
-    assert (found["format"], found["percent"], found["cells_exercised"], found["cells_declared"]) == (1, 55.55, 5, 9)
+    assert (found["format"], found["percent"], found["cells_exercised"], found["cells_reachable"]) == (2, 62.5, 5, 8)
     notice = "trendmicro-jp 2024-04-01"
     cells = {(one["source"], one["purpose"]): one for one in found["cells"]}
     assert list(cells)[:3] == [("1.1(a)", "1.2(1)①"), ("1.1(b)", "1.2(1)①"), ("1.1(c)", "1.2(1)①")]
@@ -59,16 +71,20 @@ def test_the_same_is_written_as_json(alone: Run) -> None:
         "notice": notice,
         "source": "1.1(b)",
         "purpose": "1.2(1)①",
-        "declared": True,
         "granted": False,
+        "reached_by": ["service.careful", "service.curious", "service.export"],
         "allowed": 0,
         "denied": 3,
     }
-    assert found["activities"][2] == {
+    assert [one["activity"] for one in found["activities"] if one["used_nothing"]] == ["service.export"]
+    assert found["activities"][3] == {
         "notice": notice,
         "activity": "service.remind",
         "purpose": "1.2(1)①",
-        "ran": True,
+        "channels": [None],
+        "places": ["line 30"],
+        "ran": 2,
+        "used_nothing": False,
         "used": {"1.1(a)": 2, "1.1(c)": 2},
         "denied": {},
     }
@@ -82,7 +98,7 @@ def test_the_same_is_written_as_json(alone: Run) -> None:
 @pytest.mark.skipif(not has_xdist(), reason="needs pytest-xdist")
 def test_several_processes_say_the_same(folder: Path, alone: Run) -> None:
     expected = alone.tables
-    shared = run(folder, "--purposeguard-json=out.json", "--purposeguard-fail-under=55", workers=2)
+    shared = run(folder, "--purposeguard-json=out.json", "--purposeguard-fail-under=62", workers=2)
     assert shared.code == pytest.ExitCode.OK, shared.out
     assert "\n".join(shared.section()) + "\n" == SECTION
     assert shared.tables == expected
@@ -116,8 +132,8 @@ def test_nothing_that_is_declared_is_not_enough(tmp_path: Path) -> None:
     found = run(tmp_path, "--purposeguard-fail-under=1")
     assert found.code == pytest.ExitCode.TESTS_FAILED
     assert found.section() == [
-        "no cells: no activity and no source is declared",
-        "FAIL: cells exercised: nothing is declared, and at least 1 % were asked for",
+        "no cells: no activity reaches a source",
+        "FAIL: reachable cells exercised: nothing is reached, and at least 1 % were asked for",
     ]
 
 
@@ -139,7 +155,7 @@ def test_the_shop_is_seen_through_its_endpoints(of_shop: dict[str, Any]) -> None
     assert any(one["used"] for one in activities.values())
     assert any(one["denied"] for one in activities.values())
     assert any(one["called"] for one in of_shop["accesses"])
-    assert 0 < of_shop["cells_exercised"] < of_shop["cells_declared"]
+    assert 0 < of_shop["cells_exercised"] < of_shop["cells_reachable"]
 
 
 def test_tests_are_entry_points_without_their_parameters(folder: Path, tmp_path: Path) -> None:
