@@ -96,6 +96,7 @@ def check(
         TypeError: The target has no activities, or its guard is not known.
         RecordUnreadable: The record is not one of this version.
     """
+    __tracebackhide__ = True
     return _Checker(target, arrange, guard, quick=quick, skip=skip, known=known, record=record, given=given).run()
 
 
@@ -331,6 +332,7 @@ class _Checker:
 
     def run(self) -> CheckReport:
         """Check all activities."""
+        __tracebackhide__ = True
         began = time.perf_counter()
         with contextlib.ExitStack() as stack:
             if self.office is not None:
@@ -674,3 +676,7 @@ def _find_guard(modules: Sequence[ModuleType]) -> Guard:
     if len(held) != 1:
         raise TypeError(f"the modules of the service hold {len(held)} guards: pass one, `check(…, guard=guard)`")
     return next(iter(held.values()))
+
+
+for _cls in (CheckReport, Violation, Violations):
+    _cls.__module__ = "purposeguard.testing"  # where users find them, and what they are called in a report
