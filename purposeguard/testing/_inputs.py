@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ from purposeguard.values.annotations import describe_kind, is_taggable
 from purposeguard.values.tagging import sources_of
 
 with Needs(__name__, "hypothesis"):
-    from hypothesis import reject
     from hypothesis import strategies as st
     from hypothesis.errors import InvalidArgument, StopTest, UnsatisfiedAssumption
     from hypothesis.internal.conjecture.data import ConjectureData
@@ -48,6 +48,8 @@ class Rows:
     annotations: Mapping[str, Any]
     given: Mapping[str, Any]
     constants: Constants
+    end: int = sys.maxsize
+    """The number of the first rows for which there are no more constants, once these were drawn."""
     _drawn: dict[int, dict[str, Any] | None] = field(default_factory=dict[int, "dict[str, Any] | None"])
     _twins: dict[object, dict[str, Any] | None] = field(default_factory=dict[object, "dict[str, Any] | None"])
 
@@ -74,7 +76,7 @@ class Rows:
         for name, annotation in self.annotations.items():
             values[name] = _draw_value(drawing, name, annotation, self.given)
         if nth >= FIRST_CONSTANT and not drawing.taken:
-            reject()
+            self.end = min(self.end, nth)
         return _link(values, self.annotations)
 
     def draw_twin(

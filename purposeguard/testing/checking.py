@@ -487,6 +487,8 @@ class _Trial:
         is_thorough = self._story.is_plain and not checker.quick
         for nth in (*range(examples), *(_CONSTANT_EXAMPLES if is_thorough else ())):
             rows = checker.rows.draw(nth)
+            if nth >= checker.rows.end:
+                break
             drawn = None if rows is None else self._arguments.draw(checker.rows, rows, nth)
             if rows is None or drawn is None:
                 continue

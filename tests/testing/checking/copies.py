@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+_FOLDER: Final = tempfile.TemporaryDirectory()
 _NUMBERS: Final = itertools.count()
 
 
@@ -22,7 +23,9 @@ def load_copy(*changes: tuple[str, str], service: str = "letters") -> ModuleType
             raise ValueError(f"{before!r} is there {source.count(before)} times")
         source = source.replace(before, after)
     name = f"{service}_{next(_NUMBERS)}"
-    file = Path(tempfile.mkdtemp(), f"{name}.py")
+    folder = Path(_FOLDER.name, name)
+    folder.mkdir()
+    file = folder / f"{name}.py"
     file.write_text(source, "utf-8")
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
