@@ -192,6 +192,8 @@ class Leaf:
     """Converts a drawn value as pydantic would, where no model does."""
     valid: Check = lambda _: True
     base: Any = None
+    is_short: bool = False
+    """True if the values that were made are too short to be recognised."""
     _valid_constants: tuple[Constants | None, tuple[Any, ...]] = (None, ())
 
     def list_valid_constants(self, constants: Constants) -> tuple[Any, ...]:
@@ -203,14 +205,22 @@ class Leaf:
         return valid
 
     def mark(self, n: int) -> tuple[Any, ...]:
-        """Return a tuple of one valid value made from a number; empty if no attempt is valid."""
+        """Return a tuple of one valid value made from a number; empty if no attempt is valid.
+
+        Values that are too short to be recognised are used only if there are no others.
+        """
         if self.make is None:
             return ()
+        short: tuple[Any, ...] = ()
         for number in itertools.chain((n,), map(functools.partial(number_of, n), range(20))):
             value = self.make(number)
-            if self.valid(value):
+            if not self.valid(value):
+                continue
+            if self.is_short or texts_of(self.convert(value)):
                 return (value,)
-        return ()
+            short = short or (value,)
+        self.is_short = bool(short)
+        return short
 
 
 def leaf_of(base: Any, metadata: Sequence[object], accepts: Check | None = None, *, converts: bool = False) -> Leaf:

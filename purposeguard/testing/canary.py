@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 import re
 import sys
 from collections.abc import Collection, Generator, Iterable
@@ -124,9 +125,9 @@ class Canaries:
     _kinds: frozenset[str]
 
     def __post_init__(self) -> None:
-        number = next(_BLOCKS)
-        self._markers = Markers(f"canaries {number}")  # distinct from other blocks' marks, which code may remember
-        self._others = Markers(f"beside canaries {number}")
+        salt = _BLOCKS.make_salt()  # Distinct from other blocks' marks, which code may remember.
+        self._markers = Markers(f"canaries {salt}")
+        self._others = Markers(f"beside canaries {salt}")
         self._results: list[Effect] = []
         self._usual = set(_USUAL)
 
@@ -215,7 +216,22 @@ class Canaries:
             raise NothingToProve(describe_nothing_marked(self._decision, forbidden, self.marks))
 
 
-_BLOCKS: Final = itertools.count()
+class _Blocks:
+    """Names the blocks of a test, so that marks do not depend on the tests that ran before."""
+
+    def __init__(self) -> None:
+        self._test = ""
+        self._number = 0
+
+    def make_salt(self) -> str:
+        """Return the name of the test that runs, and the number of its next block."""
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        self._number = self._number + 1 if test == self._test else 1
+        self._test = test
+        return f"{test} {self._number}"
+
+
+_BLOCKS: Final = _Blocks()
 
 _SHOWN: Final = re.compile(r"(\.\w+|\[\d*\])*")
 """Paths in a result that are safe to show; keys of a mapping may be personal values."""

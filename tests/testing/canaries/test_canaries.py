@@ -346,6 +346,29 @@ def test_blocks_have_marks_of_their_own():
         assert inner.marks[0].value != kept.name
 
 
+class Scans(BaseModel):
+    number: Annotated[int, annotated_types.Ge(0), annotated_types.Lt(100_000), tm.ProductData]
+
+
+def mark_scans(test: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the values that the first blocks of a test get."""
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", f"{test} (call)")
+    values: list[int] = []
+    for _ in range(5):
+        with canaries(guard, tm.RenewalGuidance) as marked:  # Its end refuses what cannot be recognised.
+            values.append(marked.instance(Scans).number)
+    return values
+
+
+def test_marks_do_not_depend_on_the_tests_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    tests = [f"tests/test_scans.py::test_{number}" for number in range(20)]
+    values = {test: mark_scans(test, monkeypatch) for test in tests}
+    assert min(map(min, values.values())) > 9_999
+    assert len({number for each in values.values() for number in each}) > 95
+    for test in tests[-2::-1]:
+        assert mark_scans(test, monkeypatch) == values[test]
+
+
 def test_kinds_of_effects_can_be_left_out():
     with canaries(guard, tm.RenewalGuidance, effects=("sql",)) as marked:
         logger.info(marked.instance(Customer).device)
