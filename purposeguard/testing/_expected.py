@@ -157,6 +157,45 @@ class ExpectedDecisions:
             self.notice.source(source)  # raises
         return notice or self.notice
 
+    # ---- What messages say ------------------------------------------------------------------------------------------
+
+    def describe(self, probe: Probe) -> str:
+        """Return lines for a message: the subject and what it asked for, the purpose, the sources, the clauses."""
+        about = probe.about
+        channel = "" if probe.channel is None else f", by {probe.channel}"
+        collected = "" if about.collected is None else f", collected on {about.collected}"
+        lines = (
+            f"subject: {self._describe_subject(about.subject)}",
+            f"purpose: {probe.purpose}{channel}",
+            f"sources: {', '.join(list_term_ids(probe.label))}{collected}",
+            f"clauses: {'; '.join(self._describe_grants(source, probe.purpose) for source in _personal(probe.label))}",
+        )
+        return "".join(f"\n  {line}" for line in lines)
+
+    def _describe_subject(self, subject: str | None) -> str:
+        if subject is None:
+            return "none is named"
+        preferences = self._all_preferences.get(subject, CLEAR)
+        wishes: list[str] = []
+        if preferences.all_suspended:
+            wishes.append("stopped all uses")
+        if preferences.suspended:
+            wishes.append(f"stopped {', '.join(sorted(preferences.suspended))}")
+        if preferences.erased:
+            wishes.append("asked for erasure")
+        for purpose, revision in sorted(preferences.consents):
+            wishes.append(f"consented to {purpose} under {revision}")
+        return f"{subject}, who {' and '.join(wishes) or 'asked for nothing'}"
+
+    def _describe_grants(self, source: type[Source], purpose: str) -> str:
+        notice, current = self.notice, self._source_now(source)
+        if current is None or not _has(notice, purpose):
+            return f"the revision of {notice.revision} lacks {source.clause if current is None else purpose}"
+        granted = notice.grants[notice.source(current)]
+        members = map(notice.purpose, spec.members_of(notice.document, purpose))
+        clauses = dict.fromkeys(granted[member] for member in members if member in granted)
+        return f"{', '.join(clauses)} grants {current}" if clauses else f"none grants {current}"
+
     # ---- What follows ---------------------------------------------------------------------------------------------
 
     def allows(self, probe: Probe, now: datetime.datetime, *, to_activity: bool = False) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextvars
 import datetime
 import functools
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
@@ -18,6 +19,8 @@ from purposeguard import Personal
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
+from purposeguard.policy.row_context import RowContext
+from purposeguard.testing._expected import Probe
 from purposeguard.testing.stateful import Office, PurposeMachine, WrittenDown
 from tests import generated
 from tests.unit.samples import SMALL, revised
@@ -25,6 +28,7 @@ from tests.unit.samples import SMALL, revised
 SMALL_NOTICE = pg.Notice.loads(SMALL)
 RENEWAL = SMALL_NOTICE.purpose("Renewal")
 ACCOUNT = SMALL_NOTICE.source("Account")
+VISIT = SMALL_NOTICE.source("Visit")
 LATER = SMALL.replace("2024-01-01", "2025-01-01")
 NARROWED = pg.Notice.loads(LATER.replace('sources = ["1(a)"]', 'sources = ["2"]'))
 """A later revision in which accounts serve no renewals any more."""
@@ -242,7 +246,7 @@ def test_a_story_that_goes_wrong_is_shortened() -> None:
     told = [line.partition("(")[0] for line in steps if "keeps_to_the_notice" not in line]
     # Where the machine is busy, time for shrinking is up before a last step is left out.
     assert told[-2:] == ["state.remind", "state.teardown"]
-    assert {"state.ask_for_erasure", "state.stop_a_use"} & {*told}
+    assert {"state.ask_for_erasure", "state.begin_with_opt_outs", "state.stop_a_use"} & {*told}
     assert len(told) <= 4
 
 
@@ -430,3 +434,238 @@ def test_a_store_of_its_own_is_told(tmp_path_factory: pytest.TempPathFactory) ->
             self.governance.close()
 
     run(Stored, 3, 15)
+
+
+EMAILS = {number: Personal(f"{number}@example.com", tm.Registration) for number in (1, 2)}
+
+
+class Reminding:
+    def __init__(self, guard: pg.Guard) -> None:
+        self.guard = guard
+
+    def remind(self, customer: int) -> str:
+        with self.guard.purpose(tm.RenewalGuidance, channel="email") as use:
+            return use.open(EMAILS[customer], subject=customer)
+
+
+class HalfDeaf(Reminding):
+    """Obeys those who stopped all uses, and forgets those who stopped this one."""
+
+    def remind(self, customer: int) -> str:
+        with self.guard.purpose(tm.RenewalGuidance, channel="email") as use:
+            wishes = self.guard.governance.preferences(str(customer))  # type: ignore[union-attr]  # it has an office
+            stopped = wishes.all_suspended or wishes.erased
+            return use.open(EMAILS[customer], subject=customer if stopped else None)
+
+
+class RemindingMachine(PurposeMachine):
+    history = tm.NOTICE
+    makes: type[Reminding] = Reminding
+
+    def start(self) -> None:
+        self.service = self.makes(self.guard)
+
+    @rule(customer=st.sampled_from([1, 2]))
+    def remind(self, customer: int) -> None:
+        with self.expecting(tm.Registration, tm.RenewalGuidance, channel="email", subject=customer):
+            self.service.remind(customer)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_an_ignored_opt_out_of_one_purpose_is_found(number: int) -> None:
+    machine = seed(number)(type("HalfDeafMachine", (RemindingMachine,), {"makes": HalfDeaf}))
+    default = settings(deadline=None, database=None, phases=[Phase.generate])
+    with pytest.raises(AssertionError) as caught:
+        contextvars.copy_context().run(run_state_machine_as_test, machine, settings=default)
+    assert re.search(
+        r"^1.1\(a\) went through for <RenewalGuidance .*>, though the notice denies it\n"
+        r"  subject: [12], who stopped .*1.2\(1\)①.*\n"
+        r"  purpose: 1.2\(1\)①, by email\n"
+        r"  sources: 1.1\(a\)\n"
+        r"  clauses: 1.2\(1\) grants 1.1\(a\)$",
+        str(caught.value),
+    )
+
+
+def test_a_machine_draws_what_the_service_and_the_rules_name() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.access
+    def load() -> Row:
+        return Row("aiko@example.com", "router")
+
+    @guard.purpose(tm.AnyEventInvitation)
+    def invite() -> None: ...
+
+    class Naming(RemindingMachine):
+        def make_guard(self) -> pg.Guard:
+            return guard
+
+        @rule()
+        def count(self) -> None:
+            with self.expecting("cookie", "traffic-analysis"):
+                raise NotImplementedError
+
+    machine = Naming()
+    family = tm.NOTICE.purpose_or_family(tm.AnyEventInvitation)
+    assert isinstance(family, pg.Family)
+    declared = {family.name, *(member.clause for member in family.members)}
+    declared |= {tm.RenewalGuidance.clause, tm.TrafficAnalysis.clause}
+    assert set(machine._terms.purposes) == declared
+    assert {source.clause for source in machine._terms.sources} == {"1.1(a)", "1.1(b)", tm.Cookie.clause}
+    assert machine.may(tm.Contract, tm.ProductGuidance)
+    assert set(machine._terms.purposes) == {*declared, tm.ProductGuidance.clause}
+    assert tm.Contract in machine._terms.sources
+    with guard.purpose(tm.ProductProvision):  # It is listed while the service runs, so examples would differ.
+        assert set(Naming()._terms.purposes) == declared
+
+
+def test_messages_name_the_subject_and_what_it_asked_for() -> None:
+    machine = Machine()
+    consents = frozenset({("4①", SMALL_NOTICE.revision)})
+    machine._stands(1, suspended=frozenset({"3(1)①"}), consents=consents, erased=True, all_suspended=True)
+    with pytest.raises(AssertionError) as caught, machine.expecting(ACCOUNT, "AnyAdvice", channel="email", subject=1):
+        pass
+    wishes = "stopped all uses and stopped 3(1)① and asked for erasure and consented to 4① under 2024-01-01"
+    assert str(caught.value).splitlines() == [
+        "1(a) went through for AnyAdvice, though the notice denies it",
+        f"  subject: 1, who {wishes}",
+        "  purpose: AnyAdvice, by email",
+        "  sources: 1(a)",
+        "  clauses: 3(1) grants 1(a)",
+    ]
+    with (
+        pytest.raises(AssertionError) as caught,
+        machine.expecting(ACCOUNT, "Service", subject=2, collected=SMALL_NOTICE.revision),
+    ):
+        machine.guard.check("Visit", "Service")
+    assert str(caught.value).splitlines()[-4:] == [
+        "  subject: 2, who asked for nothing",
+        "  purpose: 3(2)①",
+        "  sources: 1(a), collected on 2024-01-01",
+        "  clauses: 3(2) grants 1(a)",
+    ]
+    with pytest.raises(AssertionError) as caught, machine.expecting(pg.Label(ACCOUNT, VISIT), "Service"):
+        pass
+    assert str(caught.value).splitlines()[1::3] == [
+        "  subject: none is named",
+        "  clauses: 3(2) grants 1(a); none grants 2",
+    ]
+
+
+def test_a_message_says_what_the_revision_in_force_lacks() -> None:
+    machine = after(without_usage)
+    for sources, purpose, lacking in ((SMALL_NOTICE.source("Usage"), "Service", "1(b)"), (ACCOUNT, "Offers", "Offers")):
+        with pytest.raises(AssertionError) as caught, machine.expecting(sources, purpose):
+            pass
+        assert str(caught.value).endswith(f"clauses: the revision of 2025-01-01 lacks {lacking}")
+
+
+def test_invariants_name_the_subject_too() -> None:
+    machine = Deaf()
+    machine._stands(1, all_suspended=True)
+    machine._probes = [Probe(pg.Label(ACCOUNT), "3(2)①", None, RowContext(1))]
+    with pytest.raises(AssertionError, match=r"unlike the specification\n  subject: 1, who stopped all uses"):
+        machine.keeps_to_the_notice()
+    machine._probes = []
+    machine._sealed = [(Personal("x", ACCOUNT), 1)]
+    block = machine.guard.purpose("Service")
+    machine._blocks = [(block, block.__enter__())]
+    with pytest.raises(AssertionError, match=r"was opened for 3\(2\)①.*\n  subject: 1, who stopped all uses\n  purp"):
+        machine.keeps_to_the_notice()
+    machine.teardown()
+
+
+GUARD = pg.Guard(SMALL_NOTICE)
+"""A guard at module level, as services have it."""
+
+
+@GUARD.access(ACCOUNT)
+def load_email(customer: int) -> str:
+    return f"{customer}@example.com"
+
+
+@GUARD.purpose("Renewal", channel="email")
+def remind_by_email(customer: int) -> str:
+    return GUARD.current.open(Personal(load_email(customer), ACCOUNT), subject=customer)
+
+
+class ModuleMachine(PurposeMachine):
+    history = HISTORY
+    service_guard = GUARD
+    reminds: Callable[[int], str] = staticmethod(remind_by_email)
+
+    @rule(customer=st.sampled_from([1, 2]))
+    def remind(self, customer: int) -> None:
+        with self.expecting(ACCOUNT, "Renewal", channel="email", subject=customer, collected=SMALL_NOTICE.revision):
+            self.reminds(customer)
+
+
+def state_of(guard: pg.Guard) -> tuple[object, ...]:
+    return (
+        guard.notice,
+        guard.history,
+        guard.governance,
+        guard.ledger,
+        guard.engine.clock,
+        tuple(guard.engine.observers),
+    )
+
+
+def test_a_guard_at_module_level_is_tested_and_restored() -> None:
+    before = state_of(GUARD)
+    run(ModuleMachine, 15)
+    assert state_of(GUARD) == before
+
+
+def test_what_a_service_with_a_guard_at_module_level_does_wrong_is_found() -> None:
+    class Forgetful(ModuleMachine):
+        reminds = staticmethod(functools.cache(remind_by_email))
+
+    before = state_of(GUARD)
+    with pytest.raises(AssertionError, match=r"went through for Renewal.*\n  subject: [12], who "):
+        run(Forgetful, 100, 50)
+    assert state_of(GUARD) == before
+
+
+def test_the_history_of_a_guard_that_exists_is_its_own() -> None:
+    guard = pg.Guard(HISTORY, clock=lambda: datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC))
+
+    class Following(PurposeMachine):
+        service_guard = guard
+
+    machine: PurposeMachine = Following()
+    assert machine.guard is guard
+    assert machine.notice is SMALL_NOTICE
+    machine.revise()
+    assert machine.notice is guard.notice is NARROWED
+    assert not machine.may(ACCOUNT, "Renewal", channel="email")
+    machine.teardown()
+    assert guard.notice is SMALL_NOTICE
+
+    later = pg.Guard(HISTORY)
+
+    class Later(PurposeMachine):
+        service_guard = later
+
+    machine = Later()
+    assert machine.notice is NARROWED
+    assert machine.may(ACCOUNT, "Service") is later.allows(ACCOUNT, "Service") is True
+    machine.teardown()
+
+
+def test_a_machine_that_does_not_begin_leaves_its_guard_as_it_was() -> None:
+    class Other(ModuleMachine):
+        history = pg.History(NARROWED)
+
+    class Failing(ModuleMachine):
+        def start(self) -> None:
+            assert self.guard.governance is self.office
+            raise ZeroDivisionError
+
+    before = state_of(GUARD)
+    with pytest.raises(ValueError, match=r"Other begins with .* 2025-01-01.*, but its guard enforces .* 2024-01-01"):
+        Other()
+    with pytest.raises(ZeroDivisionError):
+        Failing()
+    assert state_of(GUARD) == before
