@@ -30,7 +30,7 @@ from purposeguard.runtime.use import Use
 from purposeguard.testing._blocks import judging
 from purposeguard.testing._runs import Waiting, make_opening_use
 from purposeguard.testing._shown import error_parts, lines_of
-from purposeguard.testing.effects import KINDS, Effect, Effects, captured
+from purposeguard.testing.effects import COMPARED, KINDS, Effect, Effects, captured
 from purposeguard.testing.failures import (
     Escape,
     Leaked,
@@ -52,7 +52,7 @@ def canaries(
     /,
     *,
     channel: str | None = None,
-    effects: Collection[str] = KINDS,
+    effects: Collection[str] = COMPARED,
     proven: Collection[str] = (),
 ) -> AbstractContextManager[Canaries, None]:
     """Return a block under a purpose, in which code works with marked values.

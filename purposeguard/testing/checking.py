@@ -46,7 +46,7 @@ from purposeguard.testing._record import RecordUnreadable, compare_record
 from purposeguard.testing._runs import PINS, RunConduct, RunOutcome, finish, fresh
 from purposeguard.testing._shown import error_text
 from purposeguard.testing._subjects import list_own_fields, list_subjects
-from purposeguard.testing.effects import KINDS, arranging, install_watchers
+from purposeguard.testing.effects import COMPARED, arranging, install_watchers
 from purposeguard.testing.failures import Interference, Nondeterministic
 from purposeguard.testing.substitution import Office, substituting
 from purposeguard.testing.watching import Watcher, watching
@@ -473,7 +473,7 @@ class _Trial:
         """The fields that may not be used and are not known to make a difference."""
         self._refused: BaseException | None = None
         """The last error of the arrangement."""
-        conduct = RunConduct(self._run_body, _Opening(self._may), PINS, KINDS, connections=[])
+        conduct = RunConduct(self._run_body, _Opening(self._may), PINS, COMPARED, connections=[])
         self._state = State(weakref.ref(self), conduct)
 
     def search(self, examples: int, twins: int) -> list[BaseException | None]:

@@ -20,12 +20,16 @@ from typing import Final, overload
 from purposeguard.locks import make_lock
 from purposeguard.testing import _local_effects, _sent_effects
 from purposeguard.testing._local_effects import Parts, Patches, is_quiet
+from purposeguard.testing._queries import is_in_access_function, is_query
 from purposeguard.testing._shown import Lines, normalize_text, text_of
 
 KINDS: Final = (
-    "log", "warning", "stdout", "stderr", "http", "response", "mail", "socket", "sql", "file", "process",
+    "log", "warning", "stdout", "stderr", "http", "response", "mail", "socket", "sql", "query", "file", "process",
 )  # fmt: skip
-"""The kinds of effects that are watched."""
+"""The kinds of effects that are watched. A `query` is a statement of an access function that only reads."""
+
+COMPARED: Final = tuple(kind for kind in KINDS if kind != "query")
+"""The kinds that tests compare and search: what an access function asks of its database is not used yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ _NAMES: Final = {
     "mail": "mail",
     "socket": "data sent by",
     "sql": "SQL statement",
+    "query": "query of an access function",
     "file": "file",
     "process": "process",
 }
@@ -186,6 +191,8 @@ class _EffectWatch:
             parts = make()
         finally:
             self.busy.now = False
+        if kind == "sql" and is_query(text_of(parts.get("statement", ""))) and is_in_access_function():
+            kind = "query"
         return [effects.add(kind, name, dict(parts)) for effects in self.watching]
 
 

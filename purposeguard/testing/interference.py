@@ -40,7 +40,7 @@ from purposeguard.testing._examples import (
 )
 from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing._runs import PINS, RunConduct
-from purposeguard.testing.effects import KINDS, install_watchers
+from purposeguard.testing.effects import COMPARED, KINDS, install_watchers
 from purposeguard.testing.failures import NothingToProve, describe_nothing_drawn, describe_nothing_to_prove
 
 with Needs(__name__, "hypothesis"):
@@ -57,7 +57,7 @@ def noninterference(
     channel: str | None = None,
     twins: int = 3,
     pin: Collection[str] = PINS,
-    effects: Collection[str] = KINDS,
+    effects: Collection[str] = COMPARED,
     raises: Errors = (),
     **strategies: st.SearchStrategy[Any],
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
