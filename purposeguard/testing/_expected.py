@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -39,6 +40,19 @@ class Probe(NamedTuple):
     channel: str | None
     about: RowContext
     conditions: frozenset[str] = frozenset()
+
+
+def _each(sources: object) -> Iterable[object]:
+    """Return several sources, or one alone.
+
+    Raises:
+        TypeError: There are none.
+    """
+    if not isinstance(sources, (list, tuple, set, frozenset)):
+        return (sources,)
+    if not sources:
+        raise TypeError("name at least one source")
+    return sources
 
 
 class ExpectedDecisions:
@@ -74,13 +88,16 @@ class ExpectedDecisions:
         """
         label, name = self.label(sources), self._purpose(purpose)
         by = None if channel is None else self._now_read(lambda notice: notice.channel(channel))
-        unknown = isinstance(sources, str) and self._now_read(lambda notice: notice.source(sources)) is None
+        ids = [each for each in _each(sources) if isinstance(each, str)]
+        unknown = any(self._now_read(operator.methodcaller("source", each)) is None for each in ids)
         if unknown or name is None or (by is None and channel is not None) or self.is_gone(label):
             return None
         return Probe(label, name, by, about)
 
     def label(self, sources: object) -> Label:
-        """Return the label of a label, a source, an id, or everything in a tagged model; raises as `probe`."""
+        """Return the label of a label, a source, an id, everything in a tagged model, or several; raises as `probe`."""
+        if isinstance(sources, (list, tuple, set, frozenset)):
+            return Label.join(*map(self.label, _each(sources)))
         if isinstance(sources, Label):
             return sources
         if isinstance(sources, str):

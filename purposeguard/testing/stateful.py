@@ -218,8 +218,8 @@ class PurposeMachine(RuleBasedStateMachine):
     ) -> bool:
         """Return True if the specification allows data of these sources for a purpose in the current state.
 
-        `sources`: a label, a source, an id, or a tagged model, all of whose fields count. A class of an earlier
-        revision means data collected under it (rule 9). Terms that the revision in force lacks are denied.
+        `sources`: a label, a source, an id, a tagged model, all of whose fields count, or a list of these. A class of
+        an earlier revision means data collected under it (rule 9). Terms that the revision in force lacks are denied.
 
         Raises:
             UnknownTerm: no revision so far has a source, the purpose or the channel.

@@ -272,6 +272,14 @@ def test_what_sources_may_be() -> None:
     assert machine.may(pg.Label(tm.Registration), "AnyProductGuidance", channel="email", subject=1)
     assert not machine.may(tm.Registration, tm.RenewalGuidance, collected=datetime.date(1990, 1, 1))
     assert machine.may("1.1a", tm.RenewalGuidance)
+    assert machine.may([tm.Registration, "1.1(c)"], tm.RenewalGuidance)
+    assert not machine.may({tm.Registration, "1.1(b)"}, tm.RenewalGuidance)
+    with machine.expecting((tm.Registration, Row), tm.ProductProvision) as allowed:
+        assert allowed
+    with pytest.raises(TypeError, match="name at least one source"):
+        machine.may([], tm.RenewalGuidance)
+    with pytest.raises(pg.UnknownTerm):
+        machine.may([tm.Registration, "9.9"], tm.RenewalGuidance)
     with pytest.raises(TypeError, match="is no label, source or tagged model"):
         machine.may(7, tm.RenewalGuidance)
 
