@@ -482,7 +482,7 @@ class RemindingMachine(PurposeMachine):
 @pytest.mark.parametrize("number", range(10))
 def test_an_ignored_opt_out_of_one_purpose_is_found(number: int) -> None:
     machine = seed(number)(type("HalfDeafMachine", (RemindingMachine,), {"makes": HalfDeaf}))
-    default = settings(deadline=None, database=None, phases=[Phase.generate])
+    default = settings(max_examples=100, stateful_step_count=50, deadline=None, database=None, phases=[Phase.generate])
     with pytest.raises(AssertionError) as caught:
         contextvars.copy_context().run(run_state_machine_as_test, machine, settings=default)
     assert re.search(
