@@ -101,10 +101,12 @@ class Drawing:
         salt: str = "",
         constants: Constants | None = None,
         nth: int | Mapping[str, int] | None = None,
+        turn: int | None = None,
     ) -> None:
         self._draw = draw
         self._constants = constants
         self._nth = nth
+        self._turn = turn
         self.taken: set[str] = set()
         self._marking = marking
         self._salt = salt
@@ -125,7 +127,10 @@ class Drawing:
         return drawing
 
     def choose(self, options: Sequence[Any]) -> Any:
-        """Draw one of the options; it shrinks to the first."""
+        """Draw one of the options; it shrinks to the first. With `turn`, return the one whose turn it is."""
+        if self._turn is not None:
+            is_question = all(isinstance(option, bool) for option in options)
+            return options[-1] if is_question else options[self._turn % len(options)]
         return self._draw(st.sampled_from(options))
 
     def draw(self, strategy: st.SearchStrategy[Any]) -> Any:

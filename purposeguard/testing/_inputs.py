@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,17 +15,17 @@ from purposeguard.containers import exclude, intersect
 from purposeguard.extras import Needs
 from purposeguard.testing._constants import Constants
 from purposeguard.testing._drawing import NOWHERE, Drawing, Redrawing
-from purposeguard.testing._leaves import Unsolvable, draw_from
+from purposeguard.testing._leaves import Unsolvable, draw_from, make_source
 from purposeguard.testing._models import unwrap_annotation
 from purposeguard.testing._places import FieldPlace, FieldPlaces, is_tagged, places, replace_places, with_values_of
 from purposeguard.testing._subjects import redraw_subject
+from purposeguard.testing.values import simplest
 from purposeguard.values.annotations import describe_kind, is_taggable
 from purposeguard.values.tagging import sources_of
 
 with Needs(__name__, "hypothesis"):
     from hypothesis import strategies as st
-    from hypothesis.errors import InvalidArgument, StopTest, UnsatisfiedAssumption
-    from hypothesis.internal.conjecture.data import ConjectureData
+    from hypothesis.errors import InvalidArgument, StopTest, Unsatisfiable, UnsatisfiedAssumption
 
 _TRIES: Final = 8
 FIRST_CONSTANT: Final = 1_000
@@ -65,19 +64,26 @@ class Rows:
             Unsolvable: No strategy is known for a parameter.
         """
         if nth not in self._drawn:
-            self._drawn[nth] = _draw_by_number(lambda draw: self._draw_all(draw, nth), nth)
+
+            def draw_all(draw: st.DrawFn) -> dict[str, Any]:
+                return self._draw_all(draw, nth)
+
+            self._drawn[nth] = _draw_by_number(draw_all, nth) if nth else simplest(st.composite(draw_all)())
         return self._drawn[nth]
 
     def _draw_all(self, draw: st.DrawFn, nth: int) -> dict[str, Any]:
-        drawing = _make_drawing(draw, nth, "rows", self.constants)
-        if nth >= FIRST_CONSTANT:
-            drawing = Drawing(draw, constants=self.constants, nth=nth - FIRST_CONSTANT)
         values: dict[str, Any] = {}
-        for name, annotation in self.annotations.items():
-            values[name] = _draw_value(drawing, name, annotation, self.given)
-        if nth >= FIRST_CONSTANT and not drawing.taken:
+        drawing = _make_drawing(draw, nth, "rows", self.constants)
+        if nth < FIRST_CONSTANT:
+            for name, annotation in self.annotations.items():
+                values[name] = _draw_value(drawing, name, annotation, self.given)
+            return _link(values, self.annotations)
+        for name, value in (self.draw(0) or {}).items():
+            model = self.annotations[name]
+            values[name] = Redrawing(drawing, sources_of(model)).value(value, model) if is_tagged(model) else value
+        if not drawing.taken:
             self.end = min(self.end, nth)
-        return _link(values, self.annotations)
+        return values
 
     def draw_twin(
         self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int, number: int
@@ -87,10 +93,25 @@ class Rows:
         others = [argument for argument in fields if argument.name not in self.annotations]
         key = nth, number, tuple((argument.name, frozenset(argument.forbidden)) for argument in own)
         if key not in self._twins:
-            self._twins[key] = _draw_by_number(lambda draw: _draw_twins(draw, values, own, number), number)
+            twin = _draw_twins(values, own, number)
+            self._twins[key] = None if twin is None else _link(twin, self.annotations, values)
         twin = self._twins[key]
-        changed = _draw_by_number(lambda draw: _draw_twins(draw, values, others, number), number) if others else {}
+        changed = _draw_twins(values, others, number)
         return None if twin is None or changed is None else {**twin, **changed}
+
+    def draw_structure(
+        self, values: Mapping[str, Any], argument: FieldPlaces, path: str, turn: int
+    ) -> dict[str, Any] | None:
+        """Return values with other items, or with None, at one path; each turn changes something else."""
+
+        def draw_all(draw: st.DrawFn) -> dict[str, Any]:
+            redrawing = Redrawing(Drawing(draw, turn=turn, marking=True, salt=f"item {turn}"), (), (path,))
+            return {argument.name: redrawing.value(values[argument.name], argument.model)}
+
+        changed = _draw_by_number(draw_all, turn)
+        if changed is None or changed[argument.name] is values[argument.name]:
+            return None
+        return _link(changed, self.annotations, values)
 
     def draw_constants(
         self, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int
@@ -176,13 +197,14 @@ def _draw_by_number(function: Callable[[st.DrawFn], dict[str, Any]], nth: int) -
     """Return what a function draws from a seed; None if nothing that is tried is valid."""
     strategy = st.composite(function)()  # Its arguments would be shown in errors.
     for attempt in range(_TRIES):
-        data = ConjectureData(random=random.Random(nth * _TRIES + attempt))  # noqa: S311  # no secret
         with contextlib.suppress(StopTest, InvalidArgument, UnsatisfiedAssumption):
-            return draw_from(data, strategy)
+            return draw_from(make_source(nth * _TRIES + attempt), strategy)
     return None
 
 
 def _make_drawing(draw: st.DrawFn, nth: int, salt: str, constants: Constants | None = None) -> Drawing:
+    if nth >= FIRST_CONSTANT:
+        return Drawing(draw, constants=constants, nth=nth - FIRST_CONSTANT)
     return Drawing(draw, marking=nth == 0, salt=salt, constants=constants)
 
 
@@ -194,7 +216,7 @@ def _draw_arguments(
     for name, annotation in arguments.annotations.items():
         if name not in arguments.given and not is_tagged(annotation):
             keys = rows.list_keys(name, annotation, values)
-            chosen = draw(st.integers(0, len(keys))) if nth else 0
+            chosen = draw(st.integers(0, len(keys))) if 0 < nth < FIRST_CONSTANT else 0
             if chosen < len(keys):
                 drawn[name] = keys[chosen]
                 continue
@@ -232,78 +254,91 @@ _DATA_PACKAGES: Final = (
 """Packages whose classes are values."""
 
 
-def _draw_twins(
-    draw: st.DrawFn, values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int
-) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
-    for argument in fields:
-        tagged = argument.tagged
-        drawing = _make_drawing(draw, nth, f"twin {nth}")
-        redrawing = Redrawing(drawing, intersect(argument.forbidden, tagged), exclude(argument.forbidden, tagged))
-        changed[argument.name] = redrawing.value(values[argument.name], argument.model)
-    return _link(changed, {argument.name: argument.model for argument in fields}, only_distinct=True)
+def _draw_twins(values: Mapping[str, Any], fields: Collection[FieldPlaces], nth: int) -> dict[str, Any] | None:
+    """Return other values of arguments. The first ones are recognizable, the second ones the simplest."""
+
+    def draw_all(draw: st.DrawFn) -> dict[str, Any]:
+        changed: dict[str, Any] = {}
+        for argument in fields:
+            tagged = argument.tagged
+            structures = exclude(argument.forbidden, tagged) if nth > 1 else ()
+            redrawing = Redrawing(
+                _make_drawing(draw, nth, f"twin {nth}"), intersect(argument.forbidden, tagged), structures
+            )
+            changed[argument.name] = redrawing.value(values[argument.name], argument.model)
+        return changed
+
+    if nth != 1:
+        return _draw_by_number(draw_all, nth)
+    with contextlib.suppress(Unsatisfiable):
+        return simplest(st.composite(draw_all)())
+    return None
 
 
 # ---- Keys ---------------------------------------------------------------------------------------------------------
 
 
-def _link(values: dict[str, Any], models: Mapping[str, Any], *, only_distinct: bool = False) -> dict[str, Any]:
+def _link(values: dict[str, Any], models: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the values with distinct keys, and with references to rows that exist, as in a database.
 
-    `id` is the key of its model, and `customer_id` refers to the ids of customers.
+    `id` is the key of its model, and `customer_id` refers to the ids of customers. With `before`, the values of the
+    first run, keys and references stay where they can.
     """
-    keys: defaultdict[str, list[Any]] = defaultdict(list)
+    known = _Keys(before, models)
     linked: dict[str, Any] = {}
     for name, value in values.items():
-        linked[name] = _replace_keys(name, value, models.get(name), lambda owner, old: _take_key(keys[owner], old))
-    if only_distinct or not keys:
-        return linked
-    counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        linked[name] = _replace_untagged(name, value, models.get(name), known.take)
+    pool = _Keys({**(before or {}), **linked}, models)
+    return {name: _replace_untagged(name, value, models.get(name), pool.refer) for name, value in linked.items()}
 
-    def refer(owner: str, name: str, old: Any) -> Any:
-        pool = keys.get(owner, ())
-        if not pool or type(pool[0]) is not type(old):
+
+class _Keys:
+    """The keys of rows, by the names of the rows."""
+
+    def __init__(self, values: Mapping[str, Any] | None, models: Mapping[str, Any]) -> None:
+        self._keeps = values is not None
+        self._known: defaultdict[str, list[Any]] = defaultdict(list)
+        self._taken: defaultdict[str, set[Any]] = defaultdict(set)
+        self._referred: Counter[str] = Counter()
+        for name, value in (values or {}).items():
+            _replace_untagged(name, value, models.get(name), self._collect)
+
+    def _collect(self, owner: str, last: str, old: Any) -> Any:
+        if last == "id":
+            self._known[owner].append(old)
+        return old
+
+    def take(self, owner: str, last: str, old: Any) -> Any:
+        """Return the key of a row: the next number, or what it was if that is to stay and is not taken."""
+        if last != "id":
             return old
-        counts[owner, name] += 1
-        return pool[(counts[owner, name] - 1) % len(pool)]
+        taken, known = self._taken[owner], self._known[owner]
+        new = old
+        if type(old) is int and (old in taken or not self._keeps):
+            new = max([0, *filter(_is_integer, known), *filter(_is_integer, taken)]) + 1
+        elif old in taken:
+            new = f"{old}{len(taken) + 1}"
+        taken.add(new)
+        return new
 
-    return {name: _replace_references(name, value, models.get(name), refer) for name, value in linked.items()}
-
-
-def _take_key(taken: list[Any], old: Any) -> Any:
-    """Return a key that is not taken yet: the value itself, or another one of its type."""
-    new = old
-    if type(old) is int:
-        new = old if 0 < old < _LARGE and old not in taken else max([0, *taken]) + 1
-    elif old in taken:
-        new = f"{old}{len(taken) + 1}"
-    taken.append(new)
-    return new
-
-
-_LARGE: Final = 2**31
-"""The bound of integer keys in most databases."""
+    def refer(self, _owner: str, last: str, old: Any) -> Any:
+        """Return a reference to a row that exists; the reference itself if it is not one, or refers to one."""
+        keys = self._known.get(last.removesuffix("_id"), ()) if last.endswith("_id") else ()
+        if not keys or type(keys[0]) is not type(old) or (self._keeps and old in keys):
+            return old
+        self._referred[last] += 1
+        return keys[(self._referred[last] - 1) % len(keys)]
 
 
-def _replace_keys(argument: str, value: Any, model: Any, choose: Any) -> Any:
-    def change(place: FieldPlace) -> Any:
-        owner, last = _names_of(argument, place.path)
-        return choose(owner, place.value) if last == "id" else place.value
-
-    return _replace_untagged(value, model, change)
+def _is_integer(key: object) -> bool:
+    return type(key) is int
 
 
-def _replace_references(argument: str, value: Any, model: Any, refer: Any) -> Any:
-    def change(place: FieldPlace) -> Any:
-        _, last = _names_of(argument, place.path)
-        owner = last.removesuffix("_id")
-        return refer(owner, f"{argument}.{place.path}", place.value) if last != "id" else place.value
+def _replace_untagged(argument: str, value: Any, model: Any, change: Callable[[str, str, Any], Any]) -> Any:
+    """Return a copy of a value with other keys in places without a tag.
 
-    return _replace_untagged(value, model, change)
-
-
-def _replace_untagged(value: Any, model: Any, change: Any) -> Any:
-    """Return a copy of a value with other keys in places without a tag."""
+    `change` takes the name of the row, the name of the field, and the value.
+    """
     if model is None or not is_tagged(model):
         return value
     tagged = sources_of(model)
@@ -311,7 +346,7 @@ def _replace_untagged(value: Any, model: Any, change: Any) -> Any:
     def choose(place: FieldPlace) -> Any:
         if type(place.value) not in _KEYS or place.path in tagged:
             return None
-        return change(place)
+        return change(*_names_of(argument, place.path), place.value)
 
     return replace_places(value, model, choose)
 

@@ -37,6 +37,7 @@ with Needs(__name__, "hypothesis"):
     from hypothesis.control import BuildContext
     from hypothesis.errors import InvalidArgument, ResolutionFailed, StopTest
     from hypothesis.internal.conjecture.data import ConjectureData
+    from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 T = TypeVar("T")
 
@@ -322,13 +323,25 @@ def draw_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
         return data.draw(strategy)
 
 
+class _SteadyProvider(HypothesisProvider):
+    """Draws nothing from the modules that are loaded by chance: a seed gives the same value in each process."""
+
+    def _maybe_draw_constant(self, *args: Any, **options: Any) -> None:  # noqa: ARG002  # as the base class has it
+        return None
+
+
+def make_source(seed: int) -> ConjectureData:
+    """Return a source of choices that is the same for the same seed."""
+    return ConjectureData(random=random.Random(seed), provider=_SteadyProvider)  # noqa: S311  # no secret
+
+
 def draw_by_seed(strategy: st.SearchStrategy[T], n: int) -> T | None:
     """Return the value that a strategy draws from a seed; None if nothing can be drawn.
 
     The same seed gives the same value.
     """
     try:
-        return draw_from(ConjectureData(random=random.Random(n)), strategy)  # noqa: S311  # no secret
+        return draw_from(make_source(n), strategy)
     except (StopTest, InvalidArgument):  # nothing that its filters take, or nothing in its alphabet
         return None
 

@@ -174,9 +174,13 @@ _QUICK_EXAMPLES: Final = 2
 _EXAMPLES: Final = 6
 _QUICK_TWINS: Final = 2
 _TWINS: Final = 6
+_STRUCTURE_EXAMPLES: Final = 2
+_STRUCTURES: Final = 5
+_QUICK_STRUCTURES: Final = 2
+"""The changes of structure that are tried in turn: add, drop, repeat, reverse, clear."""
 _CONSTANTS: Final = 200
 """The most constants of the code that are tried in each field."""
-_CONSTANT_EXAMPLES: Final = range(FIRST_CONSTANT, FIRST_CONSTANT + 40)
+_CONSTANT_EXAMPLES: Final = range(FIRST_CONSTANT, FIRST_CONSTANT + 100)
 """Examples whose values are constants of the code."""
 _STORY_EXAMPLES: Final = 2
 _STORY_TWINS: Final = 2
@@ -508,7 +512,7 @@ class _Trial:
             if activities:
                 self._note(activities)
             if activities or self._entry.is_route:
-                self._compare({**rows, **drawn}, before, activities, 1 if nth >= FIRST_CONSTANT else twins)
+                self._compare({**rows, **drawn}, before, activities, min(twins, 2) if nth >= FIRST_CONSTANT else twins)
         return raised
 
     def _run_body(self, **values: Any) -> Any:
@@ -620,12 +624,26 @@ class _Trial:
                 twin = rows.draw_other_subject(values, self._fields, self._subject, number)
             if twin is not None:
                 yield twin
+        if nth < _STRUCTURE_EXAMPLES and self._subject is None:
+            yield from self._iter_structures(values)
         if nth == 0 and self._story.is_plain and not self._checker.quick and self._fields:
             for number in range(_CONSTANTS):
                 twin = rows.draw_constants(values, self._fields, number)
                 if twin is None:
                     return
                 yield twin
+
+    def _iter_structures(self, values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield values with fewer, more or other items, in another order, or with None, where it may not be known."""
+        for argument in self._fields:
+            for path in exclude(argument.forbidden, argument.tagged):
+                for turn in range(_QUICK_STRUCTURES if self._checker.quick else _STRUCTURES):
+                    name = argument.format_path(path)
+                    if _is_known(name, self._checker.list_culprits(self._entry)):
+                        break
+                    twin = self._checker.rows.draw_structure(values, argument, path, turn)
+                    if twin is not None:
+                        yield twin
 
     def _list_fields(self, values: Mapping[str, Any], asked: _Asked) -> list[FieldPlaces]:
         """Return the forbidden fields of the values that are not known to make a difference."""

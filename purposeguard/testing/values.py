@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import itertools
 import operator
-import random
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
@@ -23,7 +22,7 @@ from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.testing._drawing import Drawing, Redrawing
-from purposeguard.testing._leaves import draw_from
+from purposeguard.testing._leaves import draw_from, make_source
 from purposeguard.testing._models import few_valued
 from purposeguard.testing._places import places
 from purposeguard.testing.traces import texts_of
@@ -207,7 +206,7 @@ def _iter_attempts() -> Iterator[ConjectureData]:
     """Yield sources of choices: the simplest ones, then others that are always the same."""
     yield ConjectureData.for_choices((ChoiceTemplate("simplest", count=None),))
     for seed in range(_OTHERS):
-        yield ConjectureData(random=random.Random(seed))  # noqa: S311  # no secret
+        yield make_source(seed)
 
 
 @st.composite

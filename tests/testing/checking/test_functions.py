@@ -50,6 +50,8 @@ def test_a_service_that_keeps_to_its_purposes_passes() -> None:
         ("logger.info('%d', sum(device.crashes for device in customer.devices))", {CRASHES}),
         ("text += '!' if any(device.crashes > 60 for device in customer.devices) else ''", {CRASHES}),
         ("text += str(hash(repr(customer.devices)))", {NAME, CRASHES}),
+        ("text += '!' if any(device.name == 'XJ-9000' for device in customer.devices) else ''", {NAME}),
+        ("text += '!' if customer.country == 'JP' and customer.devices[0].crashes > 3 else ''", {CRASHES}),
         ("text += f'{len(customer.devices)}'", {"customers[].devices"}),
         ("text += '!' if customer.devices else ''", {"customers[].devices"}),
         ("text += '!' if len({device.name for device in customer.devices}) < len(customer.devices) else ''", {NAME}),
