@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic_core import to_jsonable_python
 
+from purposeguard.extras import Needs
 from purposeguard.integrations.asgi import get_declared_route, iter_layers, iter_routes
 from purposeguard.testing._places import annotations_of
 from purposeguard.values.annotations import is_taggable
@@ -195,8 +196,8 @@ def _list_routes(target: Any, app: Any) -> list[Entry]:
         return list(_list_flask_routes(client, app))
     client = target
     if target is app:
-        from starlette.testclient import TestClient  # noqa: PLC0415  # Only applications of Starlette need it.
-
+        with Needs(__name__, "fastapi"):
+            from starlette.testclient import TestClient  # noqa: PLC0415  # Only applications of Starlette need it.
         client = TestClient(app, raise_server_exceptions=False)
     return list(_list_starlette_routes(client, app))
 
