@@ -5,7 +5,7 @@ Nothing of regstack is changed. What a club would write is all in this file, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -113,13 +113,19 @@ def users_of(guard: pg.Guard) -> type[SqlUserRepo]:
     class Users(SqlUserRepo):  # type: ignore[misc]  # it comes without types
         get_by_email = withheld(SqlUserRepo.get_by_email)
         get_by_id = withheld(SqlUserRepo.get_by_id)
-        list_paged = withheld(SqlUserRepo.list_paged)
+        list_paged = guard.access(withhold=True, narrow=True)(SqlUserRepo.list_paged)
 
     return Users
 
 
 def accounts(
-    guard: pg.Guard, database: Path, *, statements: bool, hasher: PasswordHash | None = None, **settings: Any
+    guard: pg.Guard,
+    database: Path,
+    *,
+    statements: bool,
+    hasher: PasswordHash | None = None,
+    purposes: Mapping[Any, Sequence[str]] = ROUTES,
+    **settings: Any,
 ) -> tuple[RegStack, FastAPI]:
     """The parts of regstack, and the application of FastAPI as its documentation makes it, under purposes.
 
@@ -153,5 +159,5 @@ def accounts(
     app = FastAPI(lifespan=lifespan)
     app.include_router(rs.router)
 
-    install(app, guard, routes={path: guard.purpose(purpose) for purpose, paths in ROUTES.items() for path in paths})
+    install(app, guard, routes={path: guard.purpose(purpose) for purpose, paths in purposes.items() for path in paths})
     return rs, app
