@@ -31,8 +31,6 @@ def observe(make_scene: Callable[[], Any], mutant: Mutant, state: str) -> str:
     lines: list[str] = []
     handler = logging.Handler(logging.DEBUG)
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
     numbers = itertools.count()
 
     def draw(size: int) -> bytes:
@@ -43,12 +41,16 @@ def observe(make_scene: Callable[[], Any], mutant: Mutant, state: str) -> str:
         for name, function in (("os.urandom", draw), ("random._urandom", draw), ("time.time", lambda: 1.9e9)):
             stack.enter_context(mock.patch(name, function))
         scene = stack.enter_context(make_scene())
+        logging.getLogger().addHandler(handler)  # The service may have configured the others.
+        logging.getLogger().setLevel(logging.INFO)
         stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
         scene.fill(getattr(mutant, state))
         if mutant.opt_out:
             scene.opt_out(mutant.opt_out)
+        for route in mutant.story:
+            scene.send(route)
         lines.clear()
-        lines += [scene.send(route) for route in (*mutant.story, mutant.route)]
+        lines.append(scene.send(mutant.route))
         lines += [f"{path.name}: {path.read_text('utf-8')}" for path in sorted(Path().iterdir())]
     return _NOW.sub("now", "\n".join(lines))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
+from pydantic import BaseModel
 from regstack.backends.sql import schema
 from regstack.models.user import BaseUser
 from sqlalchemy import event
@@ -39,6 +40,8 @@ PURPOSES: Final = {
 """The purposes of routes that use no more than they may."""
 
 ADMIN: Final = BaseUser(**user(0, email="admin@example.com", is_superuser=True))
+ACTING: Final = {"is_active": True, "is_superuser": True, "tokens_invalidated_after": None}
+"""What lets an administrator in."""
 DAY: Final = datetime(2026, 5, 1, tzinfo=UTC)
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "oauth_identities": {"user_id": "user-7", "provider": "google", "email": None, "linked_at": DAY},
@@ -91,8 +94,11 @@ class Scene:
                 if name == "oauth_identities":
                     row |= {"id": f"identity-{number}", "subject_id": row.get("subject_id", f"subject-{number}")}
                 self.club.run(self._insert, schema.metadata.tables[name], row)
-        self.statements.clear()
-        self.club.rs.email.outbox.clear()
+
+    def add(self, table: Any, rows: Iterable[BaseModel]) -> None:
+        """Put rows into a table, with new ids."""
+        for number, row in enumerate(rows, 1):
+            self.club.run(self._insert, table, row.model_dump() | {"id": number})
 
     async def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
         async with self.club.rs.backend.engine.begin() as connection:
@@ -104,6 +110,8 @@ class Scene:
 
     def send(self, route: str) -> str:
         """Send a request, and return what came of it: the response, statements and messages."""
+        self.statements.clear()
+        self.club.rs.email.outbox.clear()
         method, path = route.split()
         own = BaseUser(**user(7, email="aiko@example.com"))
         response = self.club.client.request(
