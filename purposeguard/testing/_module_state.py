@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any, Final
@@ -53,9 +54,9 @@ class ModuleState:
         if id(value) in self._seen or depth > _DEEPEST or type(value).__module__.startswith("purposeguard"):
             return
         self._seen.add(id(value))
-        clear = getattr(value, "cache_clear", None)
-        if callable(clear) and not isinstance(value, type):
-            self._restorers.append(clear)
+        # A proxy of a request has no attributes outside requests.
+        if not isinstance(value, type) and callable(inspect.getattr_static(value, "cache_clear", None)):
+            self._restorers.append(value.cache_clear)
         if type(value) in _CONTAINERS:
             self._keep_container(value, depth)
         elif isinstance(value, FunctionType):

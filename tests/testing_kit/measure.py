@@ -7,6 +7,7 @@ same process, and so in another order. Results are kept in `build/testing-kit`: 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -23,9 +24,10 @@ from tests.testing_kit.mutants import SERVICES, Mutant, copy_package, read_mutan
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "testing-kit"
 TOOLS: Final = ("plain", "quick", "thorough")
+EXTRAS: Final = ("hypothesis==6.170.17", "time-machine")
+"""What `check` needs in the environment of a service of its own."""
 CLEAN: Final = "clean"
 """The name of the service without changes."""
-EXPENSES_VERSION: Final = "7.2.1"
 
 
 class Service(NamedTuple):
@@ -72,8 +74,8 @@ def find_service(name: str) -> Service:
     folder.mkdir(parents=True, exist_ok=True)
     python = make_environment(app, folder)
     (root,) = (folder / "venv" / "lib").glob("*/site-packages")
-    if not (root / "hypothesis").is_dir():
-        subprocess.run([str(python), *PIP, "install", "hypothesis"], check=True)
+    if not (root / "time_machine").is_dir():
+        subprocess.run([str(python), *PIP, "install", *EXTRAS], check=True)
     return Service(name, "ihatemoney", python.absolute(), root)
 
 
@@ -221,7 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants = [each for each in read_mutants(name) if not options.mutants or each.name in options.mutants]
         if options.triggers:
             with ThreadPoolExecutor(2) as pool:
-                for mutant, fault in zip(mutants, pool.map(lambda each: judge_mutant(service, each), mutants)):
+                found = pool.map(functools.partial(judge_mutant, service), mutants)
+                for mutant, fault in zip(mutants, found, strict=True):
                     faults += bool(fault)
                     sys.stdout.write(f"{name}: {mutant.name}: {fault}\n" if fault else "")
             continue

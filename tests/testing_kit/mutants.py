@@ -18,7 +18,6 @@ from tests.faults.corpus import ROOT, load
 SERVICES: Final = Path(__file__).with_name("services")
 _BREAKS: Final = re.compile(r"[\d.()a-c①②③④⑤ ]+ for \d|suspension \(7\)")
 """What data is used for a purpose that may not use it, or after an opt-out. Other faults break no purpose."""
-_KEYS: Final = frozenset({"name", "violates", "harmless", "route", "story", "one", "other", "opt_out", "reason", "edit"})
 
 
 class MutantError(Exception):
@@ -96,6 +95,9 @@ class Mutant(NamedTuple):
             if file.endswith(".py"):
                 compile(text, f"{self.name}: {file}", "exec")
         return texts
+
+
+_KEYS: Final = frozenset({*Mutant._fields, "edit"} - {"edits"})
 
 
 def read_mutants(service: str) -> tuple[Mutant, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from purposeguard.testing import Office
 from tests.third_party import service
 from tests.third_party.conftest import PASSWORD, Club, user
 
+SIGN_IN: Final = service.SIGN_IN
 RECOVERY, ADMINISTRATION = (service.NOTICE.purpose(clause) for clause in ("2(5)①", "2(6)①"))
 RESEND: Final = "POST /admin/users/{user_id}/resend-verification"
 PURPOSES: Final = {
@@ -42,13 +43,19 @@ PURPOSES: Final = {
 ADMIN: Final = BaseUser(**user(0, email="admin@example.com", is_superuser=True))
 ACTING: Final = {"is_active": True, "is_superuser": True, "tokens_invalidated_after": None}
 """What lets an administrator in."""
+OTHER: Final = {"email": "ben@example.com", "full_name": "Ben", "hashed_password": "m-hash"}
 DAY: Final = datetime(2026, 5, 1, tzinfo=UTC)
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "oauth_identities": {"user_id": "user-7", "provider": "google", "email": None, "linked_at": DAY},
     "login_attempts": {"email": "aiko@example.com", "when": datetime.now(UTC), "ip": None},
     "mfa_codes": {
-        **{"user_id": "user-7", "kind": "login_mfa", "code_hash": "a-hash", "expires_at": DAY, "created_at": DAY},
-        **{"attempts": 0, "max_attempts": 5},
+        "user_id": "user-7",
+        "kind": "login_mfa",
+        "code_hash": "a-hash",
+        "expires_at": DAY,
+        "created_at": DAY,
+        "attempts": 0,
+        "max_attempts": 5,
     },
 }
 """What rows of other tables hold."""
@@ -58,7 +65,6 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "PATCH /me": {"full_name": "Aiko T."},
     "PATCH /admin/users/{user_id}": {"full_name": "Aiko T."},
 }
-TAKEN: Final = {"email": "aiko@example.com", "password": PASSWORD}
 
 
 class Scene:
@@ -86,7 +92,7 @@ class Scene:
         """Put Aiko and another member into the database. A state holds Aiko's fields, and rows of other tables."""
         fields = {name: value for name, value in state.items() if name not in DEFAULTS}
         aiko = BaseUser(**user(7, **{"email": "aiko@example.com", "full_name": "Aiko"} | fields))
-        other = BaseUser(**user(8, email="ben@example.com", full_name="Ben", hashed_password="m-hash"))
+        other = BaseUser(**user(8, **OTHER))
         self.club.fill(ADMIN, aiko, other)
         for name, defaults in DEFAULTS.items():
             rows = [defaults | row for row in state.get(name, ())]
@@ -94,6 +100,13 @@ class Scene:
                 if name == "oauth_identities":
                     row |= {"id": f"identity-{number}", "subject_id": row.get("subject_id", f"subject-{number}")}
                 self.club.run(self._insert, schema.metadata.tables[name], row)
+
+    def seat(self, users: Sequence[BaseUser]) -> None:
+        """Put users into an empty database, and sign the first one in as an administrator."""
+        acting, *others = users or [ADMIN]
+        acting = acting.model_copy(update={"id": acting.id or "user-0", **ACTING})
+        self.club.fill(acting, *others)
+        self.club.client.headers.update(self.club.signed_in(acting))
 
     def add(self, table: Any, rows: Iterable[BaseModel]) -> None:
         """Put rows into a table, with new ids."""

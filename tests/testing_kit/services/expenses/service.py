@@ -6,12 +6,12 @@ import datetime
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from unittest import mock
 
 import email_validator
+from flask.testing import FlaskClient
 from ihatemoney.currency_convertor import CurrencyConverter
 from ihatemoney.models import Bill, Person, Project, db
 from ihatemoney.run import create_app
@@ -43,14 +43,21 @@ PURPOSES: Final = {
 ROUTES: Final = [route for routes in PURPOSES.values() for route in routes]
 FORMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "POST /<project_id>/add": {
-        **{"date": "2031-05-06", "what": "cheese", "payer": 1, "payed_for": [1], "bill_type": "Expense"},
-        **{"amount": "25", "original_currency": "XXX"},
+        "date": "2031-05-06",
+        "what": "cheese",
+        "payer": 1,
+        "payed_for": [1],
+        "bill_type": "Expense",
+        "amount": "25",
+        "original_currency": "XXX",
     },
     "POST /<project_id>/invite": {"emails": "ben@example.net"},
     "POST /password-reminder": {"id": "trip"},
     "POST /<project_id>/members/<member_id>/edit": {"name": "Zoe Z.", "weight": "1"},
 }
 CODE_OF_TRIP: Final = "pbkdf2:sha1:1$a$3d4764863830aee60240de2553ca32a4499fa47a"
+NAMES: Final = ("Zoe", "Max", "Ann", "Bob")
+"""The members."""
 DAY: Final = datetime.date(2031, 5, 6)
 
 
@@ -85,6 +92,7 @@ class BillRow(BaseModel):
 class Settings:
     """The configuration."""
 
+    SQLALCHEMY_DATABASE_URI = ""
     SECRET_KEY = "of no use to anybody"  # noqa: S105
     TESTING = True
     WTF_CSRF_ENABLED = False
@@ -94,6 +102,25 @@ class Settings:
     MAIL_SUPPRESS_SEND = True
     PASSWORD_HASH_METHOD = "pbkdf2:sha1:1"  # noqa: S105
     PASSWORD_HASH_SALT_LENGTH = 1
+
+
+def fill_path(path: str) -> str:
+    """Return the path of a route, with the project and its first member."""
+    for name, value in (("<string:project_id>", "trip"), ("<project_id>", "trip"), ("<member_id>", "1")):
+        path = path.replace(name, value)
+    return path
+
+
+class FormClient(FlaskClient):
+    """A client that sends the forms of routes, and the code of the project. It begins a new session each time."""
+
+    def open(self, path: str, method: str) -> Any:  # type: ignore[override]  # Tests send no more.
+        self.delete_cookie("session")
+        with self.session_transaction() as session:
+            session["projects"] = {"trip": "Trip"}
+            session["authz_claims"] = ["is_admin"]
+        forms = {fill_path(route): form for route, form in FORMS.items()}
+        return super().open(path, method=method, data=forms.get(f"{method} {path}"), auth=("trip", "trip"))
 
 
 class Scene:
@@ -106,10 +133,11 @@ class Scene:
             self.app = create_app(Settings)
         purposes = {route: self.guard.purpose(purpose) for purpose, routes in PURPOSES.items() for route in routes}
         Purposes(self.app, self.guard, purposes)
+        self.app.test_client_class = FormClient
         self.client = self.app.test_client()
-        with self.client.session_transaction() as session:
-            session["projects"] = {"trip": "Trip"}
-            session["authz_claims"] = ["is_admin"]
+        rules = [rule for rule in self.app.url_map.iter_rules() if "static" not in rule.endpoint]
+        named = [f"{method} {rule.rule}" for rule in rules for method in sorted(rule.methods - {"HEAD", "OPTIONS"})]
+        self.unstated = [name for name in named if name not in ROUTES]
         self.notes: list[str] = []
         with self.app.app_context():
             event.listen(db.engine, "before_cursor_execute", self._note)
@@ -126,13 +154,11 @@ class Scene:
 
     def fill(self, state: Mapping[str, Any]) -> None:
         """Put projects into the database. A state changes fields of the project, its members and its bills."""
-        members = [{}, {"name": "Max"}] if "members" not in state else state["members"]
-        bills = [{}] if "bills" not in state else state["bills"]
-        defaults = [{}, {"name": "Max"}]
+        members = [{"name": name} | member for name, member in zip(NAMES, state.get("members", [{}, {}]), strict=False)]
         self.insert(
             ProjectRow(**state.get("project", {})),
-            [MemberRow(**(one or {}) | other) for one, other in zip_longest(defaults[: len(members)], members, fillvalue={})],
-            [BillRow(**bill) for bill in bills],
+            [MemberRow(**member) for member in members],
+            [BillRow(**bill) for bill in state.get("bills", [{}])],
         )
 
     def insert(self, project: ProjectRow, members: Sequence[MemberRow], bills: Sequence[BillRow]) -> None:
@@ -140,22 +166,25 @@ class Scene:
         with self.app.app_context():
             with db.engine.begin() as connection:
                 for table in reversed(db.metadata.sorted_tables):
-                    connection.exec_driver_sql(f'DELETE FROM "{table.name}"')
+                    connection.exec_driver_sql(str(table.delete()))
+                connection.exec_driver_sql("DELETE FROM sqlite_sequence")
             values = {"id": "trip", "name": "Trip", "default_currency": "XXX"} | project.model_dump()
             db.session.add(Project(**values | {"password": project.password or CODE_OF_TRIP}))
             db.session.add(
                 Project(
-                    id="other", name="Other", contact_email="m@example.org", password=CODE_OF_TRIP, default_currency="XXX"
+                    id="other",
+                    name="Other",
+                    contact_email="m@example.org",
+                    password=CODE_OF_TRIP,
+                    default_currency="XXX",
                 )
             )
             people = [Person(id=n, project_id="trip", **each.model_dump()) for n, each in enumerate(members, 1)]
             db.session.add_all(people)
-            db.session.commit()
             for bill in bills:
                 values = bill.model_dump() | {"original_currency": "XXX", "project_default_currency": "XXX"}
                 db.session.add(Bill(**values, owers=people))
             db.session.commit()
-        self.notes.clear()
 
     def opt_out(self, purpose: str) -> None:
         """Raise an error: the rows name no person."""
@@ -165,9 +194,7 @@ class Scene:
         """Send a request, and return what came of it: the response, statements and mails."""
         self.notes.clear()
         method, path = route.split()
-        for name, value in (("<string:project_id>", "trip"), ("<project_id>", "trip"), ("<member_id>", "1")):
-            path = path.replace(name, value)
         with self.app.mail.record_messages() as mails:
-            response = self.client.open(path, method=method, data=FORMS.get(route), auth=("trip", "trip"))
+            response = self.client.open(fill_path(path), method=method)
         texts = [f"{mail.recipients} {mail.subject} {mail.extra_headers} {mail.body}" for mail in mails]
         return "\n".join([f"{response.status_code} {response.headers}", response.text, *self.notes, *texts])

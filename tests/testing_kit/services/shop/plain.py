@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from tests.end_to_end.conftest import PEOPLE
 from tests.end_to_end.worlds import WORK, Work, opened
+
 ANSWERS = {"/telemetry/Shield/figures": 409, "/newsletters/advertisements": 409}
 """There are too few customers for figures."""
 
@@ -24,8 +25,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 @pytest.mark.parametrize("work", WORK, ids=lambda work: work.name)
 def test_work_is_done(shop: TestClient, work: Work) -> None:
     for method, path, body in work.requests:
-        path = path.replace("inquiries/3", "inquiries/1").replace("inquiries/5", "inquiries/2")
-        assert shop.request(method, path, json=body).status_code == ANSWERS.get(path, 200), path
+        there = path.replace("inquiries/3", "inquiries/1").replace("inquiries/5", "inquiries/2")
+        assert shop.request(method, there, json=body).status_code == ANSWERS.get(path, 200), path
 
 
 def test_renewal_card(shop: TestClient) -> None:
