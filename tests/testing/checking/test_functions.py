@@ -58,7 +58,7 @@ def test_a_service_that_keeps_to_its_purposes_passes() -> None:
     ],
 )
 def test_what_an_activity_may_not_use_is_named(line: str, fields: set[str]) -> None:
-    failure = find_violations(added(line))
+    failure = find_violations(added(line), skip=["count_crashes", "newsletter", "remind_all", "support"])
     assert {each.activity for each in failure.found} == {"remind"}
     assert {name for each in failure.found for name in each.fields} == fields
     assert failure.unchecked == {}
@@ -66,7 +66,8 @@ def test_what_an_activity_may_not_use_is_named(line: str, fields: set[str]) -> N
 
 def test_an_order_is_a_difference() -> None:
     order = "sorted(customers.values(), key=lambda each: sum(device.crashes for device in each.devices))"
-    failure = find_violations((LOOP, f"    for customer in {order}:\n        send"))
+    others = ["count_crashes", "newsletter", "remind", "support"]
+    failure = find_violations((LOOP, f"    for customer in {order}:\n        send"), skip=others)
     assert [(each.activity, each.fields) for each in failure.found] == [("remind_all", (CRASHES,))]
 
 
@@ -139,13 +140,13 @@ def test_what_has_no_activities_is_refused() -> None:
 def test_a_record_holds_purposes_and_sources(tmp_path: Path) -> None:
     record = tmp_path / "letters.json"
     with pytest.raises(Violations, match=r"of 5 activities are recorded in .*: review and commit it"):
-        check(letters, arrange=make_filling(letters), record=record)
-    check(letters, arrange=make_filling(letters), record=record)
+        check(letters, arrange=make_filling(letters), record=record, quick=True)
+    check(letters, arrange=make_filling(letters), record=record, quick=True)
     renamed = load_copy(("def remind_all", "def remind_everybody"))
-    check(renamed, arrange=make_filling(renamed), record=record)
+    check(renamed, arrange=make_filling(renamed), record=record, quick=True)
     broader = ("@guard.purpose(tm.RenewalGuidance)\ndef remind(", "@guard.purpose(tm.ProductProvision)\ndef remind(")
     untagged = ("    crashes: Annotated[int, tm.ProductData]", "    crashes: Annotated[int, tm.Registration]")
-    first, other = find_violations(broader, untagged, record=record).changes
+    first, other = find_violations(broader, untagged, record=record, quick=True).changes
     assert first.startswith("remind runs for 1.2(2)①, and not 1.2(1)①; if that is right, delete ")
     assert other.startswith("customers[].devices[].crashes has the sources 1.1(a), and not 1.1(b); if")
 
