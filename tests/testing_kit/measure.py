@@ -102,15 +102,18 @@ def run(task: Task, seconds: float) -> dict[str, Any]:
         copy_package(task.service.root, task.service.package, Path(name), task.mutant)
         report = Path(name) / "report.xml"
         command = [str(task.service.python), "-m", "pytest", "-q", "-c", os.devnull, "--noconftest", "--rootdir", name]
-        command += ["-p", "no:cacheprovider", "-W", "ignore", f"--junitxml={report}", *map(str, tested)]
+        command += ["-o", f"faulthandler_timeout={max(seconds - 20, 1)}", "-p", "no:cacheprovider", "-W", "ignore"]
+        command += [f"--junitxml={report}", *map(str, tested)]
         command += [] if task.tool == "plain" else [f"--hypothesis-seed={task.seed}"]
         environ = make_environ(Path(name), task.seed, CHECK=task.tool)
         try:
             ended = subprocess.run(
                 command, cwd=name, env=environ, capture_output=True, text=True, check=False, timeout=seconds
             )
-        except subprocess.TimeoutExpired:
-            return {"failed": False, "seconds": seconds, "text": "not done in time"}
+        except subprocess.TimeoutExpired as error:
+            # Where it hangs is on stderr.
+            place = (error.stderr or b"").decode("utf-8", "replace")[-6000:]
+            return {"failed": False, "seconds": seconds, "text": f"not done in time\n{place}"}
         if ended.returncode > 1:
             return {"failed": False, "seconds": 0.0, "text": f"did not run: {(ended.stdout + ended.stderr)[-3000:]}"}
         return _read_report(report, task.tool)
@@ -121,8 +124,8 @@ def _read_report(report: Path, tool: str) -> dict[str, Any]:
     for case in ET.parse(report).iter("testcase"):  # noqa: S314  # pytest wrote it.
         if tool == "plain" or case.get("name") == "test_purposes":
             seconds += float(case.get("time", 0))
-            texts += [str(part.get("message")) for part in case if part.tag in ("failure", "error")]
-    return {"failed": bool(texts), "seconds": round(seconds, 2), "text": "\n".join(texts)[:6000]}
+            texts += [str(part.text) for part in case if part.tag in ("failure", "error")]
+    return {"failed": bool(texts), "seconds": round(seconds, 2), "text": "\n".join(texts)[-9000:]}
 
 
 def list_tasks(service: Service, mutants: Sequence[Mutant], tools: Sequence[str], seeds: int) -> Iterator[Task]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -128,7 +127,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.guard = pg.Guard(NOTICE)
-        Settings.SQLALCHEMY_DATABASE_URI = f"sqlite:///{tempfile.mkdtemp(dir=os.environ.get('PWD'))}/trips.db"
+        Settings.SQLALCHEMY_DATABASE_URI = f"sqlite:///{tempfile.mkdtemp()}/trips.db"
         with mock.patch.object(CurrencyConverter, "get_rates", return_value={"USD": 1.0, "EUR": 0.8}):
             self.app = create_app(Settings)
         purposes = {route: self.guard.purpose(purpose) for purpose, routes in PURPOSES.items() for route in routes}
@@ -166,7 +165,7 @@ class Scene:
         with self.app.app_context():
             with db.engine.begin() as connection:
                 for table in reversed(db.metadata.sorted_tables):
-                    connection.exec_driver_sql(str(table.delete()))
+                    connection.exec_driver_sql(str(table.delete().compile(db.engine)))
                 connection.exec_driver_sql("DELETE FROM sqlite_sequence")
             values = {"id": "trip", "name": "Trip", "default_currency": "XXX"} | project.model_dump()
             db.session.add(Project(**values | {"password": project.password or CODE_OF_TRIP}))
