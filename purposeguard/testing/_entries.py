@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from purposeguard.extras import Needs
 from purposeguard.integrations.asgi import get_declared_route, iter_layers, iter_routes
+from purposeguard.runtime.registry import Activity
 from purposeguard.testing._places import annotations_of
 from purposeguard.values.annotations import is_taggable
 
@@ -30,6 +31,7 @@ class Entry:
         optional: The parameters that have a default.
         module: The name of the module that defines it.
         members: The names of the activities that run one after the other; empty if it is one alone.
+        activity: The activity that the function is decorated as, if it is.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Entry:
     optional: frozenset[str] = frozenset()
     module: str = ""
     members: tuple[str, ...] = ()
+    activity: Activity | None = None
 
     @property
     def is_route(self) -> bool:
@@ -152,10 +155,15 @@ def is_activity(value: Any) -> bool:
     return code is not None and isinstance(value, FunctionType) and "purpose" in code.co_names
 
 
+def _get_activity(fn: Any) -> Activity | None:
+    activity = getattr(fn, "__purposeguard_activity__", None)
+    return activity if isinstance(activity, Activity) else None
+
+
 def _of_function(fn: Any) -> Entry:
     parameters, optional = _read_parameters(fn)
     name = fn.__qualname__.replace("<locals>.", "")
-    return Entry(name, fn, parameters, optional, fn.__module__)
+    return Entry(name, fn, parameters, optional, fn.__module__, activity=_get_activity(fn))
 
 
 def _read_parameters(fn: Any) -> tuple[dict[str, Any], frozenset[str]]:
@@ -238,7 +246,14 @@ def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> E
         query = {name: value for name, value in plain.items() if value is not None}
         client.request(method, template.format(**here), params=query, json=sent)
 
-    return Entry(f"{method} {template}", send, parameters, optional & parameters.keys(), endpoint.__module__)
+    return Entry(
+        f"{method} {template}",
+        send,
+        parameters,
+        optional & parameters.keys(),
+        endpoint.__module__,
+        activity=_get_activity(endpoint),
+    )
 
 
 def _is_body(annotation: Any) -> bool:
@@ -268,8 +283,9 @@ def _list_flask_routes(client: Any, app: Any) -> Iterator[Entry]:
         parameters = {name: _FLASK_TYPES.get(type(rule._converters[name]).__name__, str) for name in rule.arguments}
         for method in filter(rule.methods.__contains__, _METHODS):
             send = _make_flask_sender(client, app, rule, method)
-            module = app.view_functions[rule.endpoint].__module__
-            yield Entry(f"{method} {rule.rule}", send, parameters, frozenset(), module)
+            view = app.view_functions[rule.endpoint]
+            name = f"{method} {rule.rule}"
+            yield Entry(name, send, parameters, frozenset(), view.__module__, activity=_get_activity(view))
 
 
 _FLASK_TYPES: Final = {"IntegerConverter": int, "FloatConverter": float}

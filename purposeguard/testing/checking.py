@@ -475,6 +475,8 @@ class _Trial:
         """The person who opts out."""
         self._fields: list[FieldPlaces] = []
         """The fields that may not be used and are not known to make a difference."""
+        self._judged: tuple[Activity, ...] = ()
+        """The activities that are judged by; empty for all that were entered."""
         self._refused: BaseException | None = None
         """The last error of the arrangement."""
         conduct = RunConduct(self._run_body, _Opening(self._may), PINS, COMPARED, connections=[])
@@ -512,7 +514,9 @@ class _Trial:
             if activities:
                 self._note(activities)
             if activities or self._entry.is_route:
-                self._compare({**rows, **drawn}, before, activities, min(twins, 2) if nth >= FIRST_CONSTANT else twins)
+                most = min(twins, 2) if nth >= FIRST_CONSTANT else twins
+                self._compare({**rows, **drawn}, before, activities, most)
+                self._compare_answers({**rows, **drawn}, activities, most)
         return raised
 
     def _run_body(self, **values: Any) -> Any:
@@ -585,7 +589,7 @@ class _Trial:
         )
 
     def _may(self, label: Label) -> bool:
-        activities = tuple(self._checker.entered.activities)
+        activities = self._judged or tuple(self._checker.entered.activities)
         return bool(activities) and bool(self._ask(activities).decision(label))
 
     def _note(self, activities: tuple[Activity, ...]) -> None:
@@ -613,6 +617,23 @@ class _Trial:
             elif isinstance(failure, Nondeterministic):
                 checker.unchecked[name] = str(failure)
                 return
+
+    def _compare_answers(self, values: Mapping[str, Any], activities: tuple[Activity, ...], twins: int) -> None:
+        """Compare what an activity answers where it enters other purposes, which may use more than its own.
+
+        What is done for the others may depend on their data; what is returned, raised or answered may not.
+        """
+        own = self._entry.activity if self._entry.activity in activities else next(iter(activities), None)
+        if own is None or self._entry.members or self._subject is not None or len(set(activities)) == 1:
+            return
+        conduct, self._judged = self._state.conduct, (own,)
+        kinds, conduct.kinds = conduct.kinds, ("response",)
+        try:
+            before = conduct.run((), values)
+            if before is not None:
+                self._compare(values, before, self._judged, twins)
+        finally:
+            conduct.kinds, self._judged = kinds, ()
 
     def _iter_twins(self, values: Mapping[str, Any], twins: int) -> Iterator[Mapping[str, Any]]:
         """Yield other values of the fields that may not be used and are not known to make a difference."""

@@ -112,3 +112,27 @@ def test_one_function_with_arguments_that_are_given(wrong: str, capsys: pytest.C
     assert violation.fields == ("device.name",)
     assert violation.effects[0] == ("error" if wrong == "raised" else "line on stdout, text")
     assert capsys.readouterr().out
+
+
+@guard.purpose(tm.ProductProvision)
+def support(device: Device) -> str:
+    print("support", device.name)  # noqa: T201  # It is an effect of this purpose.
+    return device.name
+
+
+@pytest.mark.parametrize("answer", ["", "device"])
+def test_what_another_purpose_gives_may_not_be_answered(answer: str) -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def remind(customer: Customer, device: Device) -> str:
+        known = support(device)
+        return f"Dear {customer['name']} {known if answer else ''}"
+
+    if not answer:
+        assert check(remind, guard=guard).activities == {
+            remind.__qualname__.replace("<locals>.", ""): ("1.2(1)①", "1.2(2)①")
+        }
+        return
+    with pytest.raises(Violations) as raised:
+        check(remind, guard=guard)
+    (violation,) = raised.value.found
+    assert (violation.fields, violation.effects) == (("device.name",), ("result",))
