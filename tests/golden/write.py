@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.golden.changes import lines
+from tests.testing.checking import test_messages as violations
 from tests.unit import test_messages as messages
 from tests.unit import test_mistakes as mistakes
 from tests.unit.command_line import run
@@ -36,6 +37,7 @@ def said_of_changes() -> str:
 
 if __name__ == "__main__":
     messages.GOLDEN.write_text(messages.written(), "utf-8")
+    violations.GOLDEN.write_text(violations.written(), "utf-8")
     mistakes.GOLDEN.write_text(mistakes.written(), "utf-8")
     (FOLDER / "changes.md").write_text(said_of_changes(), "utf-8")
     for file in KEPT:
