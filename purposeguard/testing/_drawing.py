@@ -118,12 +118,14 @@ class Drawing:
         self._root: Any = None
         """The annotation of the whole value, whose tagged paths are listed."""
         self.avoid: tuple[Any, ...] = ()
-        """Values to avoid, where a type has few."""
+        """Values to avoid, where a type has few, or where the simplest are drawn."""
+        self._simple = False
+        """True if personal fields get the simplest value that is not to be avoided, in place of a recognisable one."""
 
-    def with_marks(self) -> Drawing:
-        """Return a drawing from the same source that marks personal values."""
+    def with_marks(self, *, simple: bool = False) -> Drawing:
+        """Return a drawing from the same source that marks personal values, or makes them the simplest others."""
         drawing = Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
-        drawing._models, drawing._root = self._models, self._root
+        drawing._models, drawing._root, drawing._simple = self._models, self._root, simple
         return drawing
 
     def choose(self, options: Sequence[Any]) -> Any:
@@ -201,6 +203,10 @@ class Drawing:
         if leaf.fixed is not None:
             choices = exclude(leaf.fixed, self.avoid)
             return self._draw(st.sampled_from(choices or leaf.fixed))
+        if self._simple and spot.personal:
+            for value in leaf.list_simplest():
+                if value not in self.avoid and value not in map(str, self.avoid):
+                    return leaf.convert(value)
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):
                 return leaf.convert(marked)
@@ -606,10 +612,11 @@ class Redrawing:
             drawn = self._draw_again(value, annotation, spot)
             return drawn if before is None or texts_of(_content(drawn)) or not _is_plain_number(before) else value
         # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
-        drawings = [self._drawing.with_marks() for _ in range(_TRIES)]
-        for drawing in drawings if self._again else (self._drawing, *drawings):
+        drawings = [self._drawing.with_marks(simple=attempt == 0) for attempt in range(_TRIES)]
+        for drawing in drawings[1:] if self._again else (self._drawing, *drawings):
             drawn = self._draw_unlike(value, annotation, spot, drawing)
-            if not _same(before, _content(drawn)):
+            new = _content(drawn)
+            if not _same(before, new) and new != str(before):  # The model may convert a text to the old value.
                 return drawn
         return value
 

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from purposeguard.containers import exclude, intersect
 from purposeguard.extras import Needs
@@ -39,8 +39,9 @@ with Needs(__name__, "hypothesis"):
     from hypothesis import reject
     from hypothesis import strategies as st
     from hypothesis.control import BuildContext
-    from hypothesis.errors import UnsatisfiedAssumption
+    from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
 
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
 _ENOUGH: Final = 5
@@ -129,13 +130,14 @@ class State:
     remembered: int = 0
     once_more: int = 0
     accused: bool = False
-    raised: bool = False
+    raising: dict[object, Exception] = field(default_factory=dict[object, Exception])
+    """Drawn choices of an example that failed only since the body raised an error → the error."""
     until: float | None = None
     """The total body time at which shrinking stops; None if nothing has failed yet."""
     turns: collections.Counter[str] = field(default_factory=collections.Counter[str])
     """Path of a field → how many constants of the code were tried in it."""
-    first_failing: tuple[Mapping[str, Any], ...] = ()
-    """The arguments of the first example that failed, and its twin."""
+    first_failing: tuple[Example, Mapping[str, Any]] | None = None
+    """The first example that failed by comparing, and its twin."""
     constant_twins: dict[object, Mapping[str, Any]] = field(default_factory=dict[object, Mapping[str, Any]])
     """Drawn choices → the twin with constants that failed."""
     known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
@@ -247,7 +249,7 @@ class Example:
                 yield argument, path
 
     def failure(self, context: BuildContext) -> Exception | None:
-        """Return the failure of this example, if any. Raise the body's own error."""
+        """Return the failure of this example, if any: of comparing, or the body's own error."""
         __tracebackhide__ = True
         if self.state.is_enough and not context.is_final and not is_explicit(context):
             return self._find_known_failure(context)
@@ -264,13 +266,30 @@ class Example:
         failure = self._check_remembering(before, context)
         if failure is not None:
             return failure
-        state = self.state
-        # A failure found by comparing says more than the body's own error, which is raised only without one.
-        unexpected = before.raised is not None and not isinstance(before.raised, self.asked.raises)
-        if before.raised is not None and unexpected and (state.raised or not state.accused):
-            state.raised = True
-            raise with_note(before.raised)
-        return None
+        return self._own_error(before, context)
+
+    def _own_error(self, before: RunOutcome, context: BuildContext) -> Exception | None:
+        """Return the body's own error, unless one that `raises` allows.
+
+        A failure found by comparing says more, so once there is one, only examples that failed before fail.
+        """
+        error, state, key = before.raised, self.state, choices_of(context)
+        if error is None or isinstance(error, self.asked.raises):
+            return None
+        if not isinstance(error, Exception):  # `SystemExit`
+            raise with_note(error)
+        if is_explicit(context):
+            return None if state.accused else with_note(error)
+        if state.accused and key not in state.raising:
+            return None
+        state.raising[key] = error
+        if context.is_final and state.first_failing is not None:
+            example, twin = state.first_failing
+            outcome = example.run()
+            failure = None if outcome is None else example.compare_twin(outcome, twin, final=True)
+            if isinstance(failure, Interference):
+                return failure
+        return with_note(error)
 
     def _find_known_failure(self, context: BuildContext) -> Exception | None:
         """Return the known failure of this very example, without running it; None if it is another example."""
@@ -279,8 +298,11 @@ class Example:
             failure = known_failures.get(choices_of(context))
             if failure is not None:
                 return failure
-        return known_failures.get(("constant", choices_of(context))) or known_failures.get(
-            ("once more", choices_of(context))
+        key = choices_of(context)
+        return (
+            known_failures.get(("constant", key))
+            or known_failures.get(("once more", key))
+            or self.state.raising.get(key)
         )
 
     def _try_constants(self, before: RunOutcome, context: BuildContext) -> Exception | None:
@@ -303,14 +325,17 @@ class Example:
             failure = self.compare_twin(before, twin, final=context.is_final)
             if failure is not None:
                 state.constant_twins[key] = twin
-                state.first_failing = state.first_failing or (self.kwargs, twin)
+                state.first_failing = state.first_failing or (self, twin)
                 break
         state.record(key, failure)
         return failure
 
     def _twins_with_known_values(self) -> Iterator[dict[str, Any]]:
         """Yield twins with the values of the first twin that failed, and of its example."""
-        for donor in self.state.first_failing:
+        if self.state.first_failing is None:
+            return
+        example, changed = self.state.first_failing
+        for donor in (example.kwargs, changed):
             twin: dict[str, Any] = {}
             for argument in self.fields:
                 own = self.kwargs[argument.name]
@@ -382,7 +407,7 @@ class Example:
         else:
             failure = state.unstable or self.compare_twin(before, twin, final=context.is_final)
         if failure is not None and not is_explicit(context):
-            state.first_failing = state.first_failing or (self.kwargs, twin)
+            state.first_failing = state.first_failing or (self, twin)
         state.record(None if is_explicit(context) else key, failure)
         return failure
 
@@ -434,7 +459,7 @@ class Example:
         if together:
             leaking = self._together(paths, leak, twin)
         elif leaking and not leak.remembered:
-            nearest = self._nearest(next(iter(changes.values())))
+            nearest = self._nearest(self._simplify(next(iter(changes.values()))))
             shown, start, changed = nearest.leak, nearest.start, nearest.changed
         return Interference(
             self.asked.decision,
@@ -488,6 +513,28 @@ class Example:
                     return changes
         return []
 
+    def _simplify(self, change: Change) -> Change:
+        """Replace the values of each of the two runs in turn by the simplest other values that make a difference."""
+        argument, path = change.culprit
+        if path not in argument.tagged or change.leak.remembered:
+            return change
+        start, other = (
+            Side(change.start, change.leak.before),
+            Side({**change.start, **change.changed}, change.leak.after),
+        )
+        for _ in range(2):
+            value = start.kwargs[argument.name]
+            try:
+                twin = simplest(twins_of(value, [path], argument.model))
+            except Unsatisfiable:  # Validators refuse what is tried.
+                return Change(change.culprit, Leak(start.outcome, other.outcome), start.kwargs, other.kwargs)
+            kwargs = {**start.kwargs, argument.name: with_values_of(value, twin, argument.model, [path])}
+            outcome = self.run(kwargs)
+            if outcome is not None and not self.state.judge.same(start.outcome, outcome):
+                other = Side(kwargs, outcome)
+            start, other = other, start
+        return Change(change.culprit, Leak(start.outcome, other.outcome), start.kwargs, other.kwargs)
+
     def _nearest(self, change: Change) -> Change:
         """Narrow a change of a number or a day to two adjacent values between which the outcome changes."""
         fields, path = change.culprit
@@ -523,7 +570,7 @@ class Example:
         return culprits
 
 
-def with_note(error: BaseException) -> BaseException:
+def with_note(error: ErrorT) -> ErrorT:
     """Return an error of the body, with a note on how to allow it."""
     note = note_expected_error(error)
     if note not in getattr(error, "__notes__", ()):

@@ -1,5 +1,6 @@
 """Plausible texts made from numbers: the same number gives the same text, another number another text.
 
+Digests give random letters, which can be recognised anywhere. Small numbers give plain texts: 0 gives `a@example.com`.
 Which kinds a field accepts is found by trying: only the application knows its validators.
 """
 
@@ -39,6 +40,9 @@ def number_of(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+PLAIN: Final = 2**16
+"""Numbers below give plain texts. Digests are never as small."""
+
 SAMPLES: Final = tuple(map(functools.partial(number_of, "sample"), range(4)))
 
 
@@ -50,16 +54,23 @@ def usable(kinds: Iterable[TextKind], takes: Callable[[Any], bool]) -> Iterator[
 
 
 def _spell(n: int, length: int, alphabet: str) -> str:
-    return "".join(random.Random(n).choices(alphabet, k=length))  # noqa: S311  # no secret
+    """Return a text of this length; that of a small number is the number in the digits of the alphabet."""
+    if n >= PLAIN:
+        return "".join(random.Random(n).choices(alphabet, k=length))  # noqa: S311  # no secret
+    return "".join(alphabet[n // len(alphabet) ** place % len(alphabet)] for place in reversed(range(length)))
 
 
-def word(n: int, length: int = 12) -> str:
-    """Return lower-case letters."""
+def word(n: int, length: int | None = None) -> str:
+    """Return lower-case letters: by default twelve, or as few as a small number needs."""
+    if length is None:
+        length = 12 if n >= PLAIN else 1 + sum(n >= 26**place for place in (1, 2, 3))
     return _spell(n, length, "abcdefghijklmnopqrstuvwxyz")
 
 
 def digits(n: int, length: int) -> str:
     """Return decimal digits, of which the first is not 0."""
+    if n < PLAIN:
+        return f"1{_spell(n, length - 1, '0123456789')}" if length > 1 else str(n % 9 + 1)[:length]
     return f"{n % 9 + 1}{_spell(n, length - 1, '0123456789')}" if length else ""
 
 
@@ -103,7 +114,7 @@ def _iban(n: int) -> str:
 
 def _uuid(n: int, version: int = 4) -> str:
     """Return a UUID; built by hand, since `uuid.UUID` knows not every version in every Python."""
-    number = (n << 64) + number_of(n)
+    number = n if n < PLAIN else (n << 64) + number_of(n)
     return str(uuid.UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48))
 
 
@@ -180,4 +191,4 @@ TEXTS: Final = (
 )
 """Texts, the more recognisable ones first."""
 
-DIGITAL: Final = tuple(kind for kind in TEXTS if kind.make(0).lstrip("+").isdecimal())
+DIGITAL: Final = tuple(kind for kind in TEXTS if kind.make(SAMPLES[0]).lstrip("+").isdecimal())

@@ -5,6 +5,7 @@ hypothesis draws the values. Which of them the application's validators accept i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import enum
@@ -29,13 +30,14 @@ from pydantic_core import SchemaError
 from purposeguard.containers import drop_none_values, exclude
 from purposeguard.extras import Needs
 from purposeguard.testing._constants import Constants
-from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, TextKind, number_of, usable, word
+from purposeguard.testing._kinds import DIGITAL, PLAIN, SAMPLES, TEXTS, TextKind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
 
 with Needs(__name__, "hypothesis"):
     from hypothesis import strategies as st
     from hypothesis.control import BuildContext
-    from hypothesis.errors import InvalidArgument, ResolutionFailed, StopTest
+    from hypothesis.errors import ChoiceTooLarge, InvalidArgument, ResolutionFailed, StopTest, UnsatisfiedAssumption
+    from hypothesis.internal.conjecture.choice import ChoiceTemplate, choice_from_index
     from hypothesis.internal.conjecture.data import ConjectureData
     from hypothesis.internal.conjecture.providers import HypothesisProvider
 
@@ -195,6 +197,7 @@ class Leaf:
     base: Any = None
     is_short: bool = False
     """True if the values that were made are too short to be recognised."""
+    _simplest: list[Any] | None = None
     _valid_constants: tuple[Constants | None, tuple[Any, ...]] = (None, ())
 
     def list_valid_constants(self, constants: Constants) -> tuple[Any, ...]:
@@ -204,6 +207,12 @@ class Leaf:
             valid = () if self.fixed is not None else tuple(filter(self.valid, constants.of(self.base)))
             self._valid_constants = constants, valid
         return valid
+
+    def list_simplest(self) -> list[Any]:
+        """Return a few of the simplest values, the simplest first."""
+        if self._simplest is None:
+            self._simplest = list(itertools.islice(_iter_simple(self.values), _FEW))
+        return self._simplest
 
     def mark(self, n: int) -> tuple[Any, ...]:
         """Return a tuple of one valid value made from a number; empty if no attempt is valid.
@@ -295,7 +304,7 @@ def _mix_values(native: Native, valid: Check, convert: Callable[[Any], Any], *, 
         raise Unsolvable(_NOTHING)
     values = [drawn.filter(valid)] if lenient or not fit else []
     if fit and (is_text or not values):
-        values.append(_one_of(fit).filter(valid))
+        values.append(_one_of(fit, valid).filter(valid))
     return Leaf(st.one_of(values), _recognisable(fit, convert).make if fit else None)
 
 
@@ -312,9 +321,14 @@ def _recognisable(kinds: Sequence[TextKind], convert: Callable[[Any], Any]) -> T
     return next(filter(is_recognisable, kinds), kinds[0])
 
 
-def _one_of(kinds: Sequence[TextKind]) -> st.SearchStrategy[Any]:
-    numbers = st.integers(0, 2**16 - 1).map(functools.partial(number_of, "drawn"))
-    return st.builds(lambda kind, n: kind.make(n), st.sampled_from(kinds), numbers)
+def _one_of(kinds: Sequence[TextKind], valid: Check) -> st.SearchStrategy[Any]:
+    """Return a strategy for values of these kinds: plain ones, where they are valid."""
+
+    def make(kind: TextKind, n: int) -> Any:
+        plain = kind.make(n)
+        return plain if valid(plain) else kind.make(number_of("drawn", n))
+
+    return st.builds(make, st.sampled_from(kinds), st.integers(0, PLAIN - 1))
 
 
 def draw_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
@@ -333,6 +347,22 @@ class _SteadyProvider(HypothesisProvider):
 def make_source(seed: int) -> ConjectureData:
     """Return a source of choices that is the same for the same seed."""
     return ConjectureData(random=random.Random(seed), provider=_SteadyProvider)  # noqa: S311  # no secret
+
+
+_FEW: Final = 4
+
+
+def _iter_simple(strategy: st.SearchStrategy[T]) -> Iterator[T]:
+    """Yield values of a strategy: the simplest, then those with one other choice, the last choices first."""
+    rest = ChoiceTemplate("simplest", count=None)
+    data = ConjectureData.for_choices((rest,))
+    with contextlib.suppress(InvalidArgument, StopTest, UnsatisfiedAssumption):
+        yield draw_from(data, strategy)
+    for position, node in reversed(list(enumerate(data.nodes))):
+        for index in range(1, 2 if node.type == "boolean" else _FEW):
+            with contextlib.suppress(ChoiceTooLarge, StopTest, UnsatisfiedAssumption):
+                other = choice_from_index(index, node.type, node.constraints)
+                yield draw_from(ConjectureData.for_choices((*data.choices[:position], other, rest)), strategy)
 
 
 def draw_by_seed(strategy: st.SearchStrategy[T], n: int) -> T | None:
@@ -355,7 +385,7 @@ def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, conve
         # Digits last: many of them convert to the same moment.
         fit = list(usable(exclude(TEXTS, DIGITAL), valid)) or list(usable(DIGITAL, valid))
         if fit:
-            return Leaf(_one_of(fit).filter(valid), _recognisable(fit, convert).make)
+            return Leaf(_one_of(fit, valid).filter(valid), _recognisable(fit, convert).make)
         if getattr(base, "__module__", "").partition(".")[0] == "pydantic":  # hypothesis would call its class
             raise Unsolvable(_NOTHING)
     try:
@@ -381,7 +411,8 @@ def _texts(_: type, limits: Limits, valid: Check) -> Native:
 
 
 def _of_length(limits: Limits, n: int) -> str:
-    return word(n, max(limits.shortest, 12 if limits.longest is None else min(12, limits.longest)))
+    length = len(word(n))
+    return word(n, max(limits.shortest, length if limits.longest is None else min(length, limits.longest)))
 
 
 def _by_pattern(pattern: str, valid: Check) -> Native:
@@ -394,6 +425,10 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
         matching: list[st.SearchStrategy[str]] = []
     else:
         native = st.from_regex(compiled, alphabet=_CHARACTERS)
+        with contextlib.suppress(InvalidArgument):  # no text of this alphabet matches
+            plain = st.from_regex(compiled, alphabet=_LETTERS)
+            plain.validate()
+            native = plain | native
         matching = [
             st.from_regex(compiled, fullmatch=True, alphabet=_LETTERS),
             st.from_regex(compiled, fullmatch=True, alphabet=_CHARACTERS),
@@ -401,7 +436,7 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
 
     kinds = (
         TextKind("matching", functools.partial(_make_matching, matching, valid)),
-        *(kind for kind in TEXTS if len(kind.make(0)) > 4),
+        *(kind for kind in TEXTS if len(kind.make(SAMPLES[0])) > 4),
     )
     fit = next(usable(kinds, valid), None)
     if fit is None and not matching:
@@ -412,7 +447,14 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
 
 
 def _make_matching(strategies: Sequence[st.SearchStrategy[str]], valid: Check, n: int) -> str | None:
-    """Return a valid text of one of these strategies, if possible one that is long enough to be recognised."""
+    """Return a valid text of one of these strategies, if possible one that is long enough to be recognised.
+
+    The lowest numbers give the simplest texts instead.
+    """
+    for strategy in strategies if n < _FEW else ():
+        simple_texts = list(itertools.islice(filter(valid, _iter_simple(strategy)), n + 1))
+        if len(simple_texts) > n:
+            return simple_texts[n]
     for strategy in strategies:
         short: str | None = None
         for turn in range(20):

@@ -287,6 +287,11 @@ def note_expected_error(error: BaseException) -> str:
     return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
 
 
+def note_other_error(error: BaseException) -> str:
+    """Return the note on an Interference of a body that raises an error with other examples."""
+    return f"(a second failure: with other examples every run raised {type(error).__name__}: {shorten(str(error))})"
+
+
 def describe_nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
     """Return the text of a NothingToProve."""
     if not models:

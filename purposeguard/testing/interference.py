@@ -36,12 +36,19 @@ from purposeguard.testing._examples import (
     State,
     execution_of,
     instances_with_constants,
+    is_explicit,
     not_counted,
 )
 from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing._runs import PINS, RunConduct
 from purposeguard.testing.effects import COMPARED, KINDS, install_watchers
-from purposeguard.testing.failures import NothingToProve, describe_nothing_drawn, describe_nothing_to_prove
+from purposeguard.testing.failures import (
+    Interference,
+    NothingToProve,
+    describe_nothing_drawn,
+    describe_nothing_to_prove,
+    note_other_error,
+)
 
 with Needs(__name__, "hypothesis"):
     from hypothesis import Phase, given, settings
@@ -167,6 +174,10 @@ def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None
         raise ValueError(f"`{what}` is a collection of {', '.join(known)}; there is no `{unknown[0]}`")
 
 
+class _ExampleFails(AssertionError):
+    """Tells hypothesis that an example fails, until the last run, which raises why."""
+
+
 @dataclass
 class _Prover:
     """One decorated test."""
@@ -209,8 +220,15 @@ class _Prover:
                 failure = Example(self.asked, state, args, kwargs, fields).failure(context)
         finally:
             not_counted(context, time.perf_counter() - began - state.conduct.took)
-        if failure is not None:
-            raise failure.with_traceback(None)
+        if failure is None:
+            return
+        if context.is_final or is_explicit(context):
+            if isinstance(failure, Interference):
+                for error in list(state.raising.values())[:1]:
+                    failure.add_note(note_other_error(error))
+            raise failure
+        # One type, raised at one place, is one bug to hypothesis, which would show several as an `ExceptionGroup`.
+        raise _ExampleFails
 
     def _state_of(self) -> State:
         execution = execution_of()
