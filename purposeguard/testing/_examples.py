@@ -514,7 +514,7 @@ class Example:
         return []
 
     def _simplify(self, change: Change) -> Change:
-        """Replace the values of each of the two runs in turn by the simplest other values that make a difference."""
+        """Replace the values of each run in turn by the simplest others that make a difference; not the example's own."""
         argument, path = change.culprit
         if path not in argument.tagged or change.leak.remembered:
             return change
@@ -522,7 +522,7 @@ class Example:
             Side(change.start, change.leak.before),
             Side({**change.start, **change.changed}, change.leak.after),
         )
-        for _ in range(2):
+        for _ in range(1 if change.start is self.kwargs else 2):
             value = start.kwargs[argument.name]
             try:
                 twin = simplest(twins_of(value, [path], argument.model))
@@ -532,6 +532,8 @@ class Example:
             outcome = self.run(kwargs)
             if outcome is not None and not self.state.judge.same(start.outcome, outcome):
                 other = Side(kwargs, outcome)
+            start, other = other, start
+        if start.kwargs is not self.kwargs and other.kwargs is self.kwargs:
             start, other = other, start
         return Change(change.culprit, Leak(start.outcome, other.outcome), start.kwargs, other.kwargs)
 
