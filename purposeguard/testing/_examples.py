@@ -514,7 +514,7 @@ class Example:
         return []
 
     def _simplify(self, change: Change) -> Change:
-        """Replace the values of each run in turn by the simplest others that make a difference; not the example's own."""
+        """Replace the values of each run in turn by the simplest that make a difference, but not the example's own."""
         argument, path = change.culprit
         if path not in argument.tagged or change.leak.remembered:
             return change

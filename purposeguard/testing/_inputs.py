@@ -99,6 +99,20 @@ class Rows:
         changed = _draw_twins(values, others, number)
         return None if twin is None or changed is None else {**twin, **changed}
 
+    def simplify(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return values with the simplest content of all tagged fields of rows; None if validators refuse it."""
+
+        def draw_all(draw: st.DrawFn) -> dict[str, Any]:
+            changed = dict(values)
+            for name, model in self.annotations.items():
+                if is_tagged(model):
+                    changed[name] = Redrawing(Drawing(draw), sources_of(model)).value(values[name], model)
+            return changed
+
+        with contextlib.suppress(Unsatisfiable):
+            return simplest(st.composite(draw_all)())
+        return None
+
     def draw_structure(
         self, values: Mapping[str, Any], argument: FieldPlaces, path: str, turn: int
     ) -> dict[str, Any] | None:

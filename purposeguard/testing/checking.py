@@ -41,7 +41,14 @@ from purposeguard.testing._examples import Example, ExampleQuestion, State
 from purposeguard.testing._inputs import FIRST_CONSTANT, Arguments, Rows
 from purposeguard.testing._leaves import Unsolvable
 from purposeguard.testing._module_state import ModuleState
-from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, path_in_code
+from purposeguard.testing._places import (
+    FieldPlaces,
+    annotations_of,
+    forbidden_in,
+    is_tagged,
+    path_in_code,
+    with_values_of,
+)
 from purposeguard.testing._record import RecordUnreadable, compare_record
 from purposeguard.testing._runs import PINS, RunConduct, RunOutcome, finish, fresh
 from purposeguard.testing._shown import error_text
@@ -608,6 +615,7 @@ class _Trial:
         for twin in self._iter_twins(values, twins):
             failure = Example(asked, self._state, (), values, self._fields).compare_twin(before, twin, final=True)
             if isinstance(failure, Interference):
+                failure = self._simplify(asked, values, twin, failure)
                 effects = tuple(dict.fromkeys(difference.what for difference in failure.differences))
                 told = self._story.describe()
                 checker.found.append(Violation(name, failure.fields, effects, told, str(failure)))
@@ -617,6 +625,27 @@ class _Trial:
             elif isinstance(failure, Nondeterministic):
                 checker.unchecked[name] = str(failure)
                 return
+
+    def _simplify(
+        self, asked: _Asked, values: Mapping[str, Any], twin: Mapping[str, Any], failure: Interference
+    ) -> Interference:
+        """Return the same failure with rows whose fields are as simple as can be, if it shows there too."""
+        simple = self._checker.rows.simplify(values)
+        for own in (simple, values) if simple is not None else ():
+            start, changed = dict(simple or {}), dict[str, Any]()
+            for argument in self._fields:
+                paths = [path for path in argument.forbidden if argument.format_path(path) in failure.fields]
+                if argument.name in twin and paths:
+                    name, model = argument.name, argument.model
+                    start[name] = with_values_of(start[name], own[name], model, paths)
+                    changed[name] = with_values_of(start[name], twin[name], model, paths)
+            before = self._state.conduct.run((), start)
+            if before is not None:
+                example = Example(asked, self._state, (), start, self._fields)
+                again = example.compare_twin(before, changed, final=True)
+                if isinstance(again, Interference) and again.fields == failure.fields:
+                    return again
+        return failure
 
     def _compare_answers(self, values: Mapping[str, Any], activities: tuple[Activity, ...], twins: int) -> None:
         """Compare what an activity answers where it enters other purposes, which may use more than its own.
