@@ -173,17 +173,15 @@ def collect_constants(first: str | None = None, modules: Iterable[types.ModuleTy
             are left out.
         modules: The modules to read, in place of these.
     """
-    compared: list[object] = []
     values: list[object] = []
     parts: list[str] = []
     for module in _list_modules(first) if modules is None else modules:
         found = _read_module(module)
-        compared += found[0]
-        values += found[1]
+        values += (*found[0], *found[1])  # Those that something is compared with come first.
         parts += found[2]
         if len(values) >= _MOST:
             break
-    return Constants([*compared, *values][:_MOST], parts[:_MOST])
+    return Constants(values[:_MOST], parts[:_MOST])
 
 
 def _list_modules(first: str | None) -> list[types.ModuleType]:
