@@ -237,7 +237,7 @@ def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tupl
         _record_open(tell, *args)
     elif event in _CHANGES:
         name, (done, also) = _path(args[0]), _CHANGES[event]
-        if name is not None and "__pycache__" not in name:
+        if name is not None and not _is_cache(name):
             for file in _written.copy():
                 file.read(name)  # before it is gone
             texts = dict(zip(also, map(_path_or_text, args[1:]), strict=False))
@@ -254,9 +254,14 @@ def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tupl
         tell("log", "syslog", lambda: {"message": text_of(args[1])})
 
 
+def _is_cache(name: str) -> bool:
+    """Return True for files of Python's, and of hypothesis, which writes them when it draws the first value."""
+    return "__pycache__" in name or ".hypothesis" in name
+
+
 def _record_open(tell: Tell, file: Any, mode: str | None, flags: int) -> None:
     name = _path(file)
-    if name is None or name == os.devnull or "__pycache__" in name or not flags & (os.O_WRONLY | os.O_RDWR):
+    if name is None or name == os.devnull or _is_cache(name) or not flags & (os.O_WRONLY | os.O_RDWR):
         return
     if os.path.isdir(name):  # noqa: PTH112  # where a temporary file is made
         return

@@ -246,6 +246,14 @@ def test_names_of_files_are_told(tmp_path):
     assert dict(effects[3].parts) == {"name": str(tmp_path / "a"), "to": str(tmp_path / "b")}
 
 
+def test_what_hypothesis_keeps_of_the_code_is_no_effect(tmp_path: Path) -> None:
+    with captured() as effects:
+        folder = tmp_path / ".hypothesis" / "constants"
+        folder.mkdir(parents=True)
+        (folder / "008cf80703d1d33c").write_text("{10000, 12345}", "utf-8")
+    assert not effects
+
+
 def test_processes_are_told_with_what_they_are_given():
     with captured() as effects:
         subprocess.run([sys.executable, "-c", ""], check=True, env={**os.environ, "DEVICE": "phone"})
