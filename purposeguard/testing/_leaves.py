@@ -5,6 +5,7 @@ hypothesis draws the values. Which of them the application's validators accept i
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 import datetime
@@ -195,8 +196,6 @@ class Leaf:
     """Converts a drawn value as pydantic would, where no model does."""
     valid: Check = lambda _: True
     base: Any = None
-    is_short: bool = False
-    """True if the values that were made are too short to be recognised."""
     _simplest: list[Any] | None = None
     _valid_constants: tuple[Constants | None, tuple[Any, ...]] = (None, ())
 
@@ -219,18 +218,26 @@ class Leaf:
 
         Values that are too short to be recognised are used only if there are no others.
         """
-        if self.make is None:
-            return ()
-        short: tuple[Any, ...] = ()
-        for number in itertools.chain((n,), map(functools.partial(number_of, n), range(20))):
-            value = self.make(number)
-            if not self.valid(value):
-                continue
-            if self.is_short or texts_of(self.convert(value)):
-                return (value,)
-            short = short or (value,)
-        self.is_short = bool(short)
-        return short
+        values = self._iter_valid(n, 20)
+        first = tuple(itertools.islice(values, 1))
+        if not self._recognisable:
+            return first
+        long = filter(self._is_recognisable, itertools.chain(first, values, self._recognisable))
+        return tuple(itertools.islice(long, 1))
+
+    @functools.cached_property
+    def _recognisable(self) -> tuple[Any, ...]:
+        """A value that is long enough to be recognised, whatever was made before; empty if none is found."""
+        return tuple(itertools.islice(filter(self._is_recognisable, self._iter_valid(0, 200)), 1))
+
+    def _is_recognisable(self, value: Any) -> bool:
+        return bool(texts_of(self.convert(value)))
+
+    def _iter_valid(self, n: int, attempts: int) -> Iterator[Any]:
+        """Yield the valid values among those made from a number."""
+        if self.make is not None:
+            numbers = itertools.chain((n,), map(functools.partial(number_of, n), range(attempts)))
+            yield from filter(self.valid, map(self.make, numbers))
 
 
 def leaf_of(base: Any, metadata: Sequence[object], accepts: Check | None = None, *, converts: bool = False) -> Leaf:
@@ -305,7 +312,8 @@ def _mix_values(native: Native, valid: Check, convert: Callable[[Any], Any], *, 
     values = [drawn.filter(valid)] if lenient or not fit else []
     if fit and (is_text or not values):
         values.append(_one_of(fit, valid).filter(valid))
-    return Leaf(st.one_of(values), _recognisable(fit, convert).make if fit else None)
+    every = st.one_of(values)
+    return Leaf(every, _recognisable(fit, convert).make if fit else functools.partial(draw_by_seed, every))
 
 
 _NOTHING: Final = "its validators take nothing that is known: give a strategy for it"
@@ -575,6 +583,7 @@ def _sort_values(base: type, limits: Limits, _: Check) -> Native:
     if low > high:  # the limits exclude the usual range
         low = first if first is not None else (last or 0) - grid.span
         high = last if last is not None else low + grid.span
+    low, high = _narrow_to_recognisable(grid, low, high)
     native = st.integers(first, last).map(grid.at)
     if base is float and not limits.step:
         native = _floats(limits)
@@ -589,6 +598,22 @@ def _sort_values(base: type, limits: Limits, _: Check) -> Native:
     if first is not None:
         edge_numbers = [ends[0] + (ends[1] - ends[0]) * part // 7 for part in range(8)]
     return native, kinds, list(map(grid.at, edge_numbers))
+
+
+def _narrow_to_recognisable(grid: _Grid, low: int, high: int) -> tuple[int, int]:
+    """Return the part of a range whose values are long enough to be recognised; all of it if none are."""
+
+    def is_recognisable(n: int) -> bool:
+        return bool(texts_of(grid.at(n)))
+
+    middle = max(low, min(0, high))  # Numbers become longer with the distance from 0.
+    if is_recognisable(middle):
+        return low, high
+    if is_recognisable(high):
+        return middle + bisect.bisect(range(middle, high), 0, key=is_recognisable), high
+    if is_recognisable(low):
+        return low, middle - bisect.bisect(range(middle, low, -1), 0, key=is_recognisable)
+    return low, high
 
 
 def _floats(limits: Limits) -> st.SearchStrategy[Any]:

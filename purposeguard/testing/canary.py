@@ -11,6 +11,7 @@ Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 
 from __future__ import annotations
 
+import collections
 import inspect
 import itertools
 import os
@@ -81,21 +82,23 @@ def canaries(
     if isinstance(proven, str):
         raise TypeError(f'`proven` takes several fields: `proven=["{proven}"]`')
     check_known("effects", effects, KINDS)
-    activity = f"canaries in {sys._getframe(1).f_code.co_qualname}"
-    block = guard.purpose(purpose, channel=channel, activity=activity)
-    entered = _block((guard, purpose, channel), block, frozenset(effects), frozenset(proven))
+    caller = sys._getframe(1)
+    function = caller.f_code.co_qualname
+    block = guard.purpose(purpose, channel=channel, activity=f"canaries in {function}")
+    salt = _BLOCKS.make_salt(f"{caller.f_globals.get('__name__')}.{function}")
+    entered = _block((guard, purpose, channel), block, salt, frozenset(effects), frozenset(proven))
     return cast("AbstractContextManager[Canaries, None]", entered)  # it lets every error on
 
 
 @judging
 def _block(
-    asked: tuple[Guard, Any, str | None], block: Block[Any], kinds: frozenset[str], proven: frozenset[str]
+    asked: tuple[Guard, Any, str | None], block: Block[Any], salt: str, kinds: frozenset[str], proven: frozenset[str]
 ) -> Generator[Canaries]:
     """Enter the capture of effects and the purpose, and judge at the end what came out."""
     __tracebackhide__ = True
     error: BaseException | None = None
     with captured() as effects, block as use:
-        marked = Canaries(*asked, use, effects, kinds)
+        marked = Canaries(*asked, use, effects, kinds, salt)
         try:
             with Waiting().threads():
                 yield marked
@@ -123,11 +126,11 @@ class Canaries:
     use: Use[Any]
     effects: Effects
     _kinds: frozenset[str]
+    _salt: str
 
     def __post_init__(self) -> None:
-        salt = _BLOCKS.make_salt()  # Distinct from other blocks' marks, which code may remember.
-        self._markers = Markers(f"canaries {salt}")
-        self._others = Markers(f"beside canaries {salt}")
+        self._markers = Markers(f"canaries {self._salt}")
+        self._others = Markers(f"beside canaries {self._salt}")
         self._results: list[Effect] = []
         self._usual = set(_USUAL)
 
@@ -217,18 +220,20 @@ class Canaries:
 
 
 class _Blocks:
-    """Names the blocks of a test, so that marks do not depend on the tests that ran before."""
+    """Numbers the blocks of a test, so that their marks differ and do not depend on the tests that ran before."""
 
     def __init__(self) -> None:
         self._test = ""
-        self._number = 0
+        self._counts: collections.Counter[str] = collections.Counter()
 
-    def make_salt(self) -> str:
-        """Return the name of the test that runs, and the number of its next block."""
+    def make_salt(self, function: str) -> str:
+        """Return the names of the running test, of pytest, and of a function, and how many blocks it entered."""
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-        self._number = self._number + 1 if test == self._test else 1
-        self._test = test
-        return f"{test} {self._number}"
+        if test != self._test:
+            self._test = test
+            self._counts.clear()
+        self._counts[function] += 1
+        return f"{test} {function} {self._counts[function]}"
 
 
 _BLOCKS: Final = _Blocks()

@@ -21,6 +21,7 @@ from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.testing._places import path_in_code, values_at
 from purposeguard.testing._runs import PINS, time_machine
 from purposeguard.testing._shown import Lines
+from purposeguard.testing.traces import SHORTEST
 from purposeguard.values.plan import MISSING
 from purposeguard.values.tagging import sources_of
 
@@ -350,8 +351,9 @@ def describe_unrecognizable(fields: Sequence[str]) -> str:
     names = join_words(quote_names(fields))
     listed = ", ".join(map('"{}"'.format, fields))
     return escape_controls(
-        f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
-        "digits): prove in a test `@noninterference(guard, purpose)` that they make no difference, and say so here, "
+        f"values of {names} cannot be known again where they come out, as none that the type and its constraints allow "
+        f"is long enough ({SHORTEST} characters, and no bool or member of an enumeration): prove in a test "
+        "`@noninterference(guard, purpose)` that they make no difference, and say so here, "
         f"`canaries(…, proven=[{listed}])`"
     )
 

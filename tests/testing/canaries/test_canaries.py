@@ -17,6 +17,7 @@ import sys
 import threading
 import urllib.parse
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -26,11 +27,12 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, EmailStr, create_model
+from pydantic import AfterValidator, BaseModel, EmailStr, Field, create_model
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import Leaked, NothingToProve, Unrecognisable, arranging, canaries
+from purposeguard.testing.canary import _Blocks
 
 guard = pg.Guard(tm.NOTICE)
 logger = logging.getLogger("shop.canaries")
@@ -346,27 +348,55 @@ def test_blocks_have_marks_of_their_own():
         assert inner.marks[0].value != kept.name
 
 
+def refuse_even(number: int) -> int:
+    if number % 2 == 0:
+        raise ValueError("even")
+    return number
+
+
 class Scans(BaseModel):
     number: Annotated[int, annotated_types.Ge(0), annotated_types.Lt(100_000), tm.ProductData]
+    few_long: Annotated[int, annotated_types.Ge(-5), annotated_types.Lt(10_050), tm.ProductData]
+    negative: Annotated[int, annotated_types.Ge(-2_000), annotated_types.Le(0), tm.ProductData]
+    share: Annotated[Decimal, Field(ge=0, le=100, decimal_places=2), tm.ProductData]
+    odd: Annotated[int, Field(ge=0, lt=20_000), AfterValidator(refuse_even), tm.ProductData]
+    code: Annotated[str, Field(pattern=r"^[a-z]{1,6}$"), tm.ProductData]
 
 
-def mark_scans(test: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the values that the first blocks of a test get."""
+def mark_scans(test: str, monkeypatch: pytest.MonkeyPatch) -> list[Scans]:
+    """Return what the first blocks of a test get."""
     monkeypatch.setenv("PYTEST_CURRENT_TEST", f"{test} (call)")
-    values: list[int] = []
+    scans: list[Scans] = []
     for _ in range(5):
         with canaries(guard, tm.RenewalGuidance) as marked:  # Its end refuses what cannot be recognised.
-            values.append(marked.instance(Scans).number)
-    return values
+            scans.append(marked.instance(Scans))
+    return scans
 
 
 def test_marks_do_not_depend_on_the_tests_before(monkeypatch: pytest.MonkeyPatch) -> None:
     tests = [f"tests/test_scans.py::test_{number}" for number in range(20)]
-    values = {test: mark_scans(test, monkeypatch) for test in tests}
-    assert min(map(min, values.values())) > 9_999
-    assert len({number for each in values.values() for number in each}) > 95
+    scans = {test: mark_scans(test, monkeypatch) for test in tests}
+    every = [scan for each in scans.values() for scan in each]
+    assert len({scan.number for scan in every}) > 95
+    assert min(scan.few_long for scan in every) >= 10_000
     for test in tests[-2::-1]:
-        assert mark_scans(test, monkeypatch) == values[test]
+        assert mark_scans(test, monkeypatch) == scans[test]
+
+
+def test_marks_of_a_function_do_not_depend_on_others_without_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+
+    def enter_one_block() -> str:
+        with canaries(guard, tm.RenewalGuidance) as marked:
+            return marked.instance(Customer).device
+
+    monkeypatch.setattr("purposeguard.testing.canary._BLOCKS", _Blocks())
+    alone = [enter_one_block(), enter_one_block()]
+    monkeypatch.setattr("purposeguard.testing.canary._BLOCKS", _Blocks())
+    with canaries(guard, tm.RenewalGuidance) as marked:
+        other = marked.instance(Customer).device
+    assert [enter_one_block(), enter_one_block()] == alone
+    assert len({*alone, other}) == 3
 
 
 def test_kinds_of_effects_can_be_left_out():
