@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from purposeguard.testing._local_effects import Parts, Patches, Tell, is_quiet, listen, quiet
+from purposeguard.testing._queries import find_access_function, working_for
 from purposeguard.testing._shown import text_of
 
 
@@ -38,6 +39,8 @@ def watch(patches: Patches, tell: Tell, connections: list[sqlite3.Connection] | 
         _watch_psycopg(patches, tell, sys.modules["psycopg"])
     if "duckdb" in sys.modules:
         _watch_duckdb(patches, tell, sys.modules["duckdb"])
+    if "aiosqlite" in sys.modules:
+        patches.wrap(sys.modules["aiosqlite"].Connection, "_execute", _queue_for_caller)
     _watch_sqlite(patches, tell, open_connections() if connections is None else connections)
 
 
@@ -403,6 +406,22 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
         for name in ("execute", "executemany", "sql", "query", "from_query", "append", "register"):
             if hasattr(owner, name):
                 patches.wrap(owner, name, functools.partial(record_query, own=own))
+
+
+def _queue_for_caller(execute: Any) -> Any:
+    """Wrap the method by which aiosqlite queues calls, so that its thread knows who sends a statement."""
+
+    @functools.wraps(execute)
+    def wrapper(connection: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        reader, reported = find_access_function(), ("sql",) if _from_sqlalchemy() else ()
+
+        def run(*own: Any, **options: Any) -> Any:
+            with working_for(reader), quiet(*reported):
+                return fn(*own, **options)
+
+        return execute(connection, run, *args, **kwargs)
+
+    return wrapper
 
 
 def open_connections() -> list[sqlite3.Connection]:

@@ -20,7 +20,7 @@ from typing import Final, overload
 from purposeguard.locks import make_lock
 from purposeguard.testing import _local_effects, _sent_effects
 from purposeguard.testing._local_effects import Parts, Patches, is_quiet
-from purposeguard.testing._queries import is_in_access_function, is_query
+from purposeguard.testing._queries import find_access_function, is_query
 from purposeguard.testing._shown import Lines, normalize_text, text_of
 
 KINDS: Final = (
@@ -45,6 +45,8 @@ class Effect:
     parts: Lines
     lane: object = field(default=None, compare=False, repr=False)
     """The thread and task: the order of effects in different lanes is undefined."""
+    withholder: str = field(default="", compare=False, repr=False)
+    """The access function with `withhold=True` or `narrow=True` that did it, if one did."""
 
     @property
     def title(self) -> str:
@@ -76,11 +78,12 @@ _NAMES: Final = {
 class _Growing:
     """An unfinished effect: a file being written, an incomplete line."""
 
-    def __init__(self, kind: str, name: str, parts: Parts, lane: object) -> None:
+    def __init__(self, kind: str, name: str, parts: Parts, lane: object, withholder: str) -> None:
         self.kind = kind
         self.name = name
         self.parts = {part_name: [text] for part_name, text in parts.items()}
         self.lane = lane
+        self.withholder = withholder
         self.ended = False
 
     def grow(self, part_name: str, text: str | bytes) -> None:
@@ -90,7 +93,7 @@ class _Growing:
 
     def effect(self) -> Effect:
         parts = tuple((part_name, _whole(texts)) for part_name, texts in self.parts.items())
-        return Effect(self.kind, self.name, parts, self.lane)
+        return Effect(self.kind, self.name, parts, self.lane, self.withholder)
 
 
 def _whole(texts: list[str | bytes]) -> str:
@@ -112,9 +115,9 @@ class Effects(Sequence[Effect]):
         self._found: list[_Growing] = []
         self.began = time.time()
 
-    def add(self, kind: str, name: str, parts: Parts) -> _Growing:
+    def add(self, kind: str, name: str, parts: Parts, withholder: str) -> _Growing:
         """Record an effect; return it, to append to."""
-        effect = _Growing(kind, name, parts, _lane())
+        effect = _Growing(kind, name, parts, _lane(), withholder)
         self._found.append(effect)
         return effect
 
@@ -158,7 +161,7 @@ class Effects(Sequence[Effect]):
 
 def _normalize_effect(effect: Effect, began: float) -> Effect:
     parts = tuple((part_name, normalize_text(text, began)) for part_name, text in effect.parts)
-    return Effect(effect.kind, effect.name, parts, effect.lane)
+    return Effect(effect.kind, effect.name, parts, effect.lane, effect.withholder)
 
 
 def _lane() -> object:
@@ -191,9 +194,13 @@ class _EffectWatch:
             parts = make()
         finally:
             self.busy.now = False
-        if kind == "sql" and is_query(text_of(parts.get("statement", ""))) and is_in_access_function():
-            kind = "query"
-        return [effects.add(kind, name, dict(parts)) for effects in self.watching]
+        reader, withholder = find_access_function(), ""
+        if reader is not None:
+            if kind == "sql" and is_query(text_of(parts.get("statement", ""))):
+                kind = "query"
+            if reader.access.withhold or reader.access.narrow:
+                withholder = reader.access.name
+        return [effects.add(kind, name, dict(parts), withholder) for effects in self.watching]
 
 
 _watch: Final = _EffectWatch()

@@ -9,7 +9,7 @@ import inspect
 import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.containers import exclude, intersect
@@ -44,11 +44,15 @@ _LEAD = 24
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference: what differs, and its text in either run; None if absent there."""
+    """One difference: what differs, and its text in either run; None if absent there.
+
+    `withholder` is the access function with `withhold=True` or `narrow=True` that made the difference itself, if any.
+    """
 
     what: str
     before: str | None
     after: str | None
+    withholder: str = ""
 
     def texts(self) -> tuple[str, str]:
         """Return a line for each run, with the texts shortened to where they differ."""
@@ -137,12 +141,13 @@ def _compare_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, o
     for what, first, last, start, end in matcher.get_opcodes():
         if what == "equal":
             for effect, other in zip(mine[first:last], others[start:end], strict=True):
-                yield from _compare_lines(effect.parts, other.parts, functools.partial(_part, effect.title))
+                for difference in _compare_lines(effect.parts, other.parts, functools.partial(_part, effect.title)):
+                    yield replace(difference, withholder=effect.withholder)
             continue
         for effect in mine[first:last]:
-            yield Difference(effect.title, _summary(effect), None)
+            yield Difference(effect.title, _summary(effect), None, effect.withholder)
         for effect in others[start:end]:
-            yield Difference(effect.title, None, _summary(effect))
+            yield Difference(effect.title, None, _summary(effect), effect.withholder)
 
 
 def _compare_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Difference:
@@ -217,7 +222,9 @@ def _describe_interference(
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
     untagged = quote_names(argument.format_path(path) for argument, path in fields if path not in argument.tagged)
-    return escape_controls("\n".join([*lines, "", *_advice(decision, names, untagged, remedy=error.remedy)]))
+    return escape_controls(
+        "\n".join([*lines, "", *_advice(decision, names, first.withholder, untagged, remedy=error.remedy)])
+    )
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -245,14 +252,22 @@ def _run_heads(
     return [head.ljust(width) for head in heads]
 
 
-def _advice(decision: Decision, fields: Sequence[str], untagged: Sequence[str] = (), *, remedy: str = "") -> list[str]:
+def _advice(
+    decision: Decision, fields: Sequence[str], withholder: str, untagged: Sequence[str] = (), *, remedy: str = ""
+) -> list[str]:
     """Return what to do about fields that make a difference; a `remedy` has a place for their names."""
     names = join_words(fields)
-    if not remedy and decision.reason is DenialReason.SUBJECT:
+    if not remedy and not withholder and decision.reason is DenialReason.SUBJECT:
         remedy = "read {} by an access function with `narrow=True`, which leaves out who has opted out; keep no copy"
     if remedy:
         return [f"  {remedy.format(names)}"]
-    what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
+    if withholder:
+        what = (
+            f"do without {names} in what `{withholder}` does itself: it leaves out of its result what may not be used, "
+            "so do this with the result"
+        )
+    else:
+        what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
     if untagged:
         what += f" (tag {join_words(untagged)} as a whole for it: no tag covers whether there is any, or how many)"
     if decision.alternatives:
@@ -322,7 +337,7 @@ def _describe_leak(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> 
         lines.append(f"  {title or 'result'}: {escape.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
-    return escape_controls("\n".join([*lines, "", *_advice(decision, fields)]))
+    return escape_controls("\n".join([*lines, "", *_advice(decision, fields, escapes[0].effect.withholder)]))
 
 
 def describe_nothing_marked(
