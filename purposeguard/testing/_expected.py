@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
+import typing_extensions
+
 from purposeguard.containers import drop_none
 from purposeguard.errors import UnknownTerm
 from purposeguard.notice import retention
@@ -42,17 +44,19 @@ class Probe(NamedTuple):
     conditions: frozenset[str] = frozenset()
 
 
-def _each(sources: object) -> Iterable[object]:
-    """Return several sources, or one alone.
+def list_sources(sources: object) -> tuple[object, ...]:
+    """Return the items of an iterable of sources, or one source alone.
 
     Raises:
         TypeError: There are none.
     """
-    if not isinstance(sources, (list, tuple, set, frozenset)):
+    is_one = isinstance(sources, (str, type, Label)) or typing_extensions.get_origin(sources) is not None
+    if is_one or not isinstance(sources, Iterable):
         return (sources,)
-    if not sources:
+    several = tuple(sources)
+    if not several:
         raise TypeError("name at least one source")
-    return sources
+    return several
 
 
 class ExpectedDecisions:
@@ -86,9 +90,10 @@ class ExpectedDecisions:
             UnknownTerm: no revision that was in force has it.
             TypeError: `sources` is no label, source, id or tagged model.
         """
-        label, name = self.label(sources), self._purpose(purpose)
+        several = list_sources(sources)
+        label, name = self.label(several), self._purpose(purpose)
         by = None if channel is None else self._now_read(lambda notice: notice.channel(channel))
-        ids = [each for each in _each(sources) if isinstance(each, str)]
+        ids = [each for each in several if isinstance(each, str)]
         unknown = any(self._now_read(operator.methodcaller("source", each)) is None for each in ids)
         if unknown or name is None or (by is None and channel is not None) or self.is_gone(label):
             return None
@@ -96,18 +101,19 @@ class ExpectedDecisions:
 
     def label(self, sources: object) -> Label:
         """Return the label of a label, a source, an id, everything in a tagged model, or several; raises as `probe`."""
-        if isinstance(sources, (list, tuple, set, frozenset)):
-            return Label.join(*map(self.label, _each(sources)))
-        if isinstance(sources, Label):
-            return sources
-        if isinstance(sources, str):
-            return Label(self._of_any(lambda notice: notice.source(sources))[0])
-        if isinstance(sources, type) and issubclass(sources, Source):
-            return Label(sources)
-        shape: Shape = read_shape(sources)
+        return Label.join(*map(self._label_of_one, list_sources(sources)))
+
+    def _label_of_one(self, source: object) -> Label:
+        if isinstance(source, Label):
+            return source
+        if isinstance(source, str):
+            return Label(self._of_any(lambda notice: notice.source(source))[0])
+        if isinstance(source, type) and issubclass(source, Source):
+            return Label(source)
+        shape: Shape = read_shape(source)
         label = shape.label_of_all()
         if label is None:
-            raise TypeError(f"{sources!r} is no label, source or tagged model")
+            raise TypeError(f"{source!r} is no label, source or tagged model")
         return label
 
     def _of_any(self, read: Callable[[Notice], T]) -> tuple[T, Notice]:

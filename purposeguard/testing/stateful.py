@@ -42,7 +42,7 @@ from purposeguard.runtime.activity import Block
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.use import Use
 from purposeguard.testing import strategies
-from purposeguard.testing._expected import ExpectedDecisions, Probe
+from purposeguard.testing._expected import ExpectedDecisions, Probe, list_sources
 from purposeguard.testing._service_terms import ServiceTerms, favor, favor_labels
 from purposeguard.testing.strategies import Asked, declarable, list_purposes, name_of
 from purposeguard.testing.substitution import Office, WrittenDown, substituting
@@ -218,8 +218,8 @@ class PurposeMachine(RuleBasedStateMachine):
     ) -> bool:
         """Return True if the specification allows data of these sources for a purpose in the current state.
 
-        `sources`: a label, a source, an id, a tagged model, all of whose fields count, or a list of these. A class of
-        an earlier revision means data collected under it (rule 9). Terms that the revision in force lacks are denied.
+        `sources`: a label, a source, an id, a tagged model, all of whose fields count, or an iterable of these. A class
+        of an earlier revision means data collected under it (rule 9). Terms that the revision lacks are denied.
 
         Raises:
             UnknownTerm: no revision so far has a source, the purpose or the channel.
@@ -230,6 +230,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     def _ask(self, sources: object, purpose: object, channel: str | None, about: RowContext) -> tuple[Probe, bool]:
         """Return a question, and True if the revision in force has all of its terms. Remember these for drawing."""
+        sources = list_sources(sources)
         probe = self._expected.probe(sources, purpose, channel, about)
         if probe is None:
             return Probe(self._expected.label(sources), str(purpose), channel, about), False

@@ -276,6 +276,10 @@ def test_what_sources_may_be() -> None:
     assert not machine.may({tm.Registration, "1.1(b)"}, tm.RenewalGuidance)
     with machine.expecting((tm.Registration, Row), tm.ProductProvision) as allowed:
         assert allowed
+    assert machine.may(list[Row], tm.ProductProvision)
+    assert not machine.may(iter([Row, "1.1(c)"]), tm.RenewalGuidance)
+    with machine.expecting({tm.Registration: 1, "1.1(c)": 2}.keys(), tm.RenewalGuidance) as allowed:
+        assert allowed
     with pytest.raises(TypeError, match="name at least one source"):
         machine.may([], tm.RenewalGuidance)
     with pytest.raises(pg.UnknownTerm):
