@@ -119,12 +119,18 @@ class Drawing:
         """The annotation of the whole value, whose tagged paths are listed."""
         self.avoid: tuple[Any, ...] = ()
         """Values to avoid, where a type has few, or where the simplest are drawn."""
+        self._fixed_number: int | None = None
+        """The number that marks depend on; None if one is drawn for each."""
         self._simple = False
         """True if personal fields get the simplest value that is not to be avoided, in place of a recognisable one."""
 
-    def with_marks(self, *, simple: bool = False) -> Drawing:
-        """Return a drawing from the same source that marks personal values, or makes them the simplest others."""
+    def with_marks(self, number: int | None = None, *, simple: bool = False) -> Drawing:
+        """Return a drawing from the same source that marks personal values, or makes them the simplest others.
+
+        With `number`, marks depend on it, and draw nothing more.
+        """
         drawing = Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
+        drawing._fixed_number = number
         drawing._models, drawing._root, drawing._simple = self._models, self._root, simple
         return drawing
 
@@ -235,7 +241,8 @@ class Drawing:
     def _number(self, path: str) -> int:
         """Return a number unique to this path; it shrinks."""
         self._counts[path] += 1
-        return number_of(self._salt, path, self._counts[path], self._draw(_TURNS))
+        drawn = self._draw(_TURNS) if self._fixed_number is None else self._fixed_number
+        return number_of(self._salt, path, self._counts[path], drawn)
 
     def _one_of(self, args: Sequence[Any], spot: Spot) -> Any:
         members = [argument for argument in args if argument is not NONE] or [NONE]
@@ -553,12 +560,20 @@ class Redrawing:
     """
 
     def __init__(
-        self, drawing: Drawing, paths: Collection[str], structures: Collection[str] = (), *, differing: bool = True
+        self,
+        drawing: Drawing,
+        paths: Collection[str],
+        structures: Collection[str] = (),
+        *,
+        differing: bool = True,
+        simple: bool = False,
     ) -> None:
         self._drawing = drawing
         self._paths = frozenset(paths)
         self._structures = frozenset(structures)
         self._differing = differing
+        self._simple = simple
+        """True if a value that equals the old one is replaced by the next simple one, not by a recognizable one."""
         self._rigid = not differing
         """True if structures stay as they are, as validators may require."""
         self._again = False
@@ -611,8 +626,13 @@ class Redrawing:
                 return value
             drawn = self._draw_again(value, annotation, spot)
             return drawn if before is None or texts_of(_content(drawn)) or not _is_plain_number(before) else value
-        # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
-        drawings = [self._drawing.with_marks(simple=attempt == 0) for attempt in range(_TRIES)]
+        # A drawn value may equal the old one, and does when both are the simplest; marked values differ. The number is
+        # drawn in any case: to hypothesis, fewer choices are simpler, and the simplest example would not be.
+        number = self._drawing.draw(_TURNS)
+        drawings = [
+            self._drawing.with_marks(number + attempt, simple=self._simple and attempt == 0)
+            for attempt in range(_TRIES)
+        ]
         for drawing in drawings[1:] if self._again else (self._drawing, *drawings):
             drawn = self._draw_unlike(value, annotation, spot, drawing)
             new = _content(drawn)
