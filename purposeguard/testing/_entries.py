@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import operator
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Annotated, Any, Final, get_args, get_origin
 
+from pydantic import StringConstraints
 from pydantic_core import to_jsonable_python
 
 from purposeguard.extras import Needs
@@ -32,6 +36,7 @@ class Entry:
         module: The name of the module that defines it.
         members: The names of the activities that run one after the other; empty if it is one alone.
         activity: The activity that the function is decorated as, if it is.
+        problem: Why it cannot be run; empty if it can.
     """
 
     name: str
@@ -41,11 +46,16 @@ class Entry:
     module: str = ""
     members: tuple[str, ...] = ()
     activity: Activity | None = None
+    problem: str = ""
 
     @property
     def is_route(self) -> bool:
         """True for a route of a web application."""
         return "/" in self.name and not self.members
+
+
+class RequestFailed(Exception):
+    """The application answered a request with an error: its status and, where the answer is no effect, the answer."""
 
 
 def find_entries(target: Any) -> list[Entry]:
@@ -62,7 +72,7 @@ def find_entries(target: Any) -> list[Entry]:
     if app is not None:
         found = _list_routes(target, app)
     elif isinstance(target, ModuleType):
-        found = [entry for module in _list_submodules(target) for entry in _list_functions(module)]
+        found = [entry for module in list_submodules(target) for entry in _list_functions(module)]
     elif isinstance(target, (FunctionType, MethodType)):
         found = [_of_function(target)]
     elif isinstance(target, (type, str, bytes, int)) or target is None:
@@ -71,11 +81,24 @@ def find_entries(target: Any) -> list[Entry]:
         )
     else:
         found = list(_list_methods(target))
-    return sorted(found, key=lambda entry: entry.name)
+    return sorted(_name_apart(found), key=operator.attrgetter("name"))
 
 
-def _list_submodules(target: ModuleType) -> list[ModuleType]:
-    """Return a module, and the modules below it that are imported."""
+def _name_apart(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the activities under names of their own: with its module where it is not the only one; a route once."""
+    counts = Counter(map(operator.attrgetter("name"), entries))
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.name if counts[entry.name] == 1 or entry.is_route else f"{entry.module}.{entry.name}"
+        if name not in seen:
+            seen.add(name)
+            yield dataclasses.replace(entry, name=name)
+
+
+def list_submodules(target: Any) -> list[ModuleType]:
+    """Return a module, and the modules below it that are imported; nothing if the target is no module."""
+    if not isinstance(target, ModuleType):
+        return []
     name = target.__name__
     return [module for key, module in list(sys.modules.items()) if key == name or key.startswith(f"{name}.")]
 
@@ -94,7 +117,7 @@ def list_modules(target: Any, entries: Iterable[Entry]) -> list[ModuleType]:
         top = sys.modules.get(name.partition(".")[0], module)
         for each in (module, top):
             file = getattr(each, "__file__", None)
-            if file is not None:
+            if file is not None and Path(file).parent.name not in _INSTALLED:
                 folders.add(Path(file).parent)
     return [module for module in list(sys.modules.values()) if _is_in(module, folders)]
 
@@ -104,9 +127,18 @@ def _is_in(module: object, folders: Collection[Path]) -> bool:
     if not isinstance(module, ModuleType) or not isinstance(file, str):
         return False
     path = Path(file)
-    if path.name == "conftest.py" or path.name.startswith("test_"):
+    if (
+        path.name == "conftest.py"
+        or path.name.startswith("test_")
+        or module.__name__.partition(".")[0] == "purposeguard"
+    ):
         return False
-    return any(path.is_relative_to(folder) for folder in folders)
+    inside = [path.relative_to(folder).parts for folder in folders if path.is_relative_to(folder)]
+    return any(_INSTALLED.isdisjoint(parts) for parts in inside)
+
+
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+"""Folders of libraries, which an environment within the folder of a service may have."""
 
 
 # ---- Functions and methods ----------------------------------------------------------------------------------------
@@ -132,7 +164,11 @@ def _list_class_methods(cls: type, values: Iterable[object]) -> Iterator[Entry]:
     if instance is None:
         try:
             instance = cls()
-        except TypeError:
+        except TypeError as error:
+            problem = f"no instance of its class can be made ({error}): pass one, `check(instance)`"
+            for name, member in vars(cls).items():
+                if is_activity(member):
+                    yield Entry(f"{cls.__qualname__}.{name}", cls, module=cls.__module__, problem=problem)
             return
     yield from _list_methods(instance)
 
@@ -210,6 +246,8 @@ def _list_routes(target: Any, app: Any) -> list[Entry]:
     return list(_list_starlette_routes(client, app))
 
 
+_FIRST_ERROR: Final = 400
+"""The first status of an answer that is an error."""
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -226,7 +264,7 @@ def _list_starlette_routes(client: Any, app: Any) -> Iterator[Entry]:
 def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> Entry:
     stated, optional = _read_parameters(endpoint)
     in_path = _PARAMETER.findall(path)
-    parameters: dict[str, Any] = {name: stated.get(name, str) for name in in_path}
+    parameters: dict[str, Any] = {name: _make_segment(stated.get(name, str)) for name in in_path}
     bodies: dict[str, bool] = {}
     for name, annotation in stated.items():
         marks = _list_marks(annotation, inspect.signature(endpoint).parameters[name].default)
@@ -244,7 +282,9 @@ def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> E
         is_whole = len(bodies) == 1 and not any(bodies.values())
         sent = next(iter(body.values()), None) if is_whole else body or None
         query = {name: value for name, value in plain.items() if value is not None}
-        client.request(method, template.format(**here), params=query, json=sent)
+        answer = client.request(method, template.format(**here), params=query, json=sent)
+        if answer.status_code >= _FIRST_ERROR:
+            raise RequestFailed(f"status {answer.status_code}")
 
     return Entry(
         f"{method} {template}",
@@ -254,6 +294,15 @@ def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> E
         endpoint.__module__,
         activity=_get_activity(endpoint),
     )
+
+
+_SEGMENT: Final = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]{1,12}$")]
+"""A text between two slashes of a path."""
+
+
+def _make_segment(annotation: Any) -> Any:
+    """Return the annotation of a parameter in a path, whose texts have no slashes and are not empty."""
+    return _SEGMENT if annotation is str else annotation
 
 
 def _is_body(annotation: Any) -> bool:
@@ -280,7 +329,9 @@ def _list_flask_routes(client: Any, app: Any) -> Iterator[Entry]:
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static" or rule.endpoint.endswith(".static"):
             continue
-        parameters = {name: _FLASK_TYPES.get(type(rule._converters[name]).__name__, str) for name in rule.arguments}
+        parameters = {
+            name: _FLASK_TYPES.get(type(rule._converters[name]).__name__, _SEGMENT) for name in rule.arguments
+        }
         for method in filter(rule.methods.__contains__, _METHODS):
             send = _make_flask_sender(client, app, rule, method)
             view = app.view_functions[rule.endpoint]
@@ -296,6 +347,9 @@ def _make_flask_sender(client: Any, app: Any, rule: Any, method: str) -> Callabl
         with app.test_request_context():
             path = app.url_for(rule.endpoint, **values)
         answer = client.open(path, method=method)
-        return answer.status, sorted(answer.headers.items()), answer.get_data(as_text=True)
+        content = sorted(answer.headers.items()), answer.get_data(as_text=True)
+        if answer.status_code >= _FIRST_ERROR:
+            raise RequestFailed(f"status {answer.status_code}", content)
+        return answer.status_code, content
 
     return send

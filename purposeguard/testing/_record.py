@@ -48,13 +48,16 @@ def compare_record(path: Path, activities: Lines, fields: Lines) -> list[str]:
 
 
 def _iter_changes(known: Lines, now: Lines, verb: str) -> Iterator[str]:
-    """Yield a sentence for what is not as it is known."""
-    gone = [text for name, text in known.items() if name not in now]
+    """Yield a sentence for what is not as it is known: changed, new or gone."""
+    gone = {name: text for name, text in known.items() if name not in now}
     for name, text in now.items():
         if name in known and known[name] != text:
             yield f"{name} {verb} {text or 'nothing'}, and not {known[name] or 'nothing'}"
         elif name not in known:
-            if text in gone:
-                gone.remove(text)
-            else:
+            renamed = next((old for old, text_then in gone.items() if text_then == text), None)
+            if renamed is None:
                 yield f"{name} is new, and {verb} {text or 'nothing'}"
+            else:
+                del gone[renamed]
+    for name, text in gone.items():
+        yield f"{name} is gone, or {verb} nothing: it was {text}"

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -36,7 +37,7 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import SubjectId
 from purposeguard.runtime.registry import Activity
 from purposeguard.testing._constants import collect_constants
-from purposeguard.testing._entries import Entry, find_entries, list_modules
+from purposeguard.testing._entries import Entry, find_entries, list_modules, list_submodules
 from purposeguard.testing._examples import Example, ExampleQuestion, State
 from purposeguard.testing._inputs import FIRST_CONSTANT, Arguments, Rows
 from purposeguard.testing._leaves import Unsolvable
@@ -100,7 +101,7 @@ def check(
 
     Raises:
         Violations: An activity uses what it may not, or cannot be checked.
-        TypeError: The target has no activities, or its guard is not known.
+        TypeError: The target has no activities, its guard is not known, or an argument names what there is not.
         RecordUnreadable: The record is not one of this version.
     """
     __tracebackhide__ = True
@@ -166,7 +167,7 @@ class CheckReport:
 
     Attributes:
         activities: The activities that ran, each with the ids of the purposes that it entered.
-        unused: The activities that entered no purpose.
+        unused: The routes that entered no purpose, and used none of the rows.
         runs: The number of runs.
         seconds: The duration of the check.
     """
@@ -311,10 +312,12 @@ class _Checker:
         for option, stated in (("skip", skip), ("known", known)):
             for name in exclude(stated, names):
                 raise TypeError(f"`{option}` names `{name}`, but the activities are {', '.join(names)}")
-        self.entries = [entry for entry in found if entry.name not in skip]
+        rows = {} if arrange is None else annotations_of(arrange)
+        for name in exclude(given, [*rows, *(parameter for entry in found for parameter in entry.parameters)]):
+            raise TypeError(f"neither `arrange` nor an activity has a parameter `{name}`")
+        self.entries = [entry for entry in found if entry.name not in skip and not entry.problem]
         self.guard = _find_guard(modules) if guard is None else guard
         self.arrange = arrange
-        rows = {} if arrange is None else annotations_of(arrange)
         self.rows = Rows(rows, given, collect_constants(modules=modules))
         self.given = given
         self.quick = quick
@@ -338,7 +341,10 @@ class _Checker:
         self.nth = 0
         """The number of the example that runs."""
         self.found: list[Violation] = []
-        self.unchecked: dict[str, str] = {}
+        self.unchecked = {entry.name: entry.problem for entry in found if entry.problem and entry.name not in skip}
+        self.left = {entry.activity for entry in found if entry.name in skip}
+        """The activities that do not run because the test says so."""
+        self.modules = {module.__name__ for module in list_submodules(target)}
         self.report = CheckReport()
 
     def run(self) -> CheckReport:
@@ -352,11 +358,19 @@ class _Checker:
             stack.enter_context(install_watchers())
             stack.callback(self.memory.restore)
             self._check_entries()
+        self._note_unentered()
         changes = self._compare_record()
         self.report.seconds = time.perf_counter() - began
         if self.found or self.unchecked or changes:
             raise Violations(self.found, self.unchecked, changes)
         return self.report
+
+    def _note_unentered(self) -> None:
+        """Note the activities that the modules declare to the guard, and that no run entered."""
+        entered = {activity for activities in self.stated.values() for activity in activities}
+        for activity in self.guard.activities:
+            if activity.module in self.modules and activity not in entered | self.left:
+                self.unchecked.setdefault(activity.qualname, "no run entered it: pass it, or what calls it, to `check`")
 
     def _compare_record(self) -> list[str]:
         """Return what differs from the record, if there is one."""
@@ -386,12 +400,13 @@ class _Checker:
                 self._check_opt_outs(members)
 
     def _group_entries(self) -> list[list[Entry]]:
-        """Return the activities that ran, those with the same purposes together."""
+        """Return the activities that ran, those with the same purposes and the same known fields together."""
         groups: dict[object, list[Entry]] = {}
         for entry in self.entries:
             if entry.name in self.stated and entry.name not in self.unchecked:
                 purposes = frozenset((each.purpose_id, each.channel) for each in self.stated[entry.name])
-                groups.setdefault(purposes, []).append(entry)
+                # What is known of one activity is not known of another one.
+                groups.setdefault((purposes, frozenset(self.list_culprits(entry))), []).append(entry)
         return list(groups.values())
 
     def _check_stories(self, members: list[Entry]) -> None:
@@ -412,9 +427,10 @@ class _Checker:
         """Run the activities of some purposes, and all others before, for a person who has opted out."""
         everybody = [other for other in self.entries if (other.name, 0) in self.arguments]
         for before in ([], everybody):
-            if self._try_story(_chain(self, members), before, opted_out=True):
-                for member in members:
-                    self.found += self._try_story(member, before, opted_out=True)
+            together = self._try_story(_chain(self, members), before, opted_out=True)
+            if together:
+                found = [each for member in members for each in self._try_story(member, before, opted_out=True)]
+                self.found += found or together
                 return
 
     def _try_story(self, entry: Entry, before: Sequence[Entry], *, opted_out: bool = False) -> list[Violation]:
@@ -432,18 +448,16 @@ class _Checker:
 
     def list_culprits(self, entry: Entry) -> set[str]:
         """Return the fields that are known to make a difference to an activity, or to one of several."""
-        culprits: set[str] = set()
-        for name in (entry.name, *entry.members):
-            culprits.update(self.known.get(name, ()))
-            for violation in self.found:
-                if violation.activity == name:
-                    culprits.update(violation.fields)
-        return culprits
+        names = (entry.name, *entry.members)
+        found = [violation.fields for violation in self.found if violation.activity in names]
+        return set().union(*(self.known.get(name, ()) for name in names), *found, *map(_list_containers, found))
 
 
-def _is_known(field: str, culprits: Collection[str]) -> bool:
-    """Return True for a culprit, and for a container of one, whose items vary whenever there are others."""
-    return any(culprit == field or culprit.startswith((f"{field}.", f"{field}[")) for culprit in culprits)
+def _list_containers(fields: Iterable[str]) -> Iterator[str]:
+    """Yield the containers of fields. Their items differ whenever there are others, so they are no news."""
+    for name in fields:
+        for separator in re.finditer(r"\[|\.", name):
+            yield name[: separator.start()]
 
 
 def _chain(checker: _Checker, members: Sequence[Entry]) -> Entry:
@@ -486,6 +500,10 @@ class _Trial:
         """The activities that are judged by; empty for all that were entered."""
         self._refused: BaseException | None = None
         """The last error of the arrangement."""
+        self._started = 0
+        """How often the activity was started, after the rows were arranged."""
+        self._problem = "nothing that is drawn has tagged fields: pass `arrange`, which puts rows where it finds them"
+        """Why nothing is known of the activity; empty if other values were compared, or it may use all."""
         conduct = RunConduct(self._run_body, _Opening(self._may), PINS, COMPARED, connections=[])
         self._state = State(weakref.ref(self), conduct)
 
@@ -543,6 +561,7 @@ class _Trial:
                 self._opt_out(self._subject)
         checker.entered.activities = {}
         checker.entered.is_noting = True
+        self._started += 1
         return self._entry.call(**{name: values[key] for name, key in self._keys.items() if key in values})
 
     def _permit_all(self, rows: Mapping[str, Any]) -> None:
@@ -612,8 +631,18 @@ class _Trial:
         checker, name = self._checker, self._entry.name
         asked = self._ask(activities)
         self._fields = self._list_fields(values, asked)
+        if self._problem:
+            names = ", ".join(argument.format_path(path) for argument in self._fields for path in argument.forbidden)
+            is_tagged_at_all = any(is_tagged(self._annotations[key]) for key in values)
+            if names:
+                self._problem = f"no run could be compared in which other values are in {names}"
+            elif is_tagged_at_all:
+                self._problem = ""
         for twin in self._iter_twins(values, twins):
+            started = self._started
             failure = Example(asked, self._state, (), values, self._fields).compare_twin(before, twin, final=True)
+            if self._started > started:
+                self._problem = ""
             if isinstance(failure, Interference):
                 failure = self._simplify(asked, values, twin, failure)
                 effects = tuple(dict.fromkeys(difference.what for difference in failure.differences))
@@ -683,13 +712,18 @@ class _Trial:
                     return
                 yield twin
 
+    @property
+    def _annotations(self) -> dict[str, Any]:
+        """The annotations of all parameters."""
+        return {**self._checker.rows.annotations, **self._arguments.annotations}
+
     def _iter_structures(self, values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Yield values with fewer, more or other items, in another order, or with None, where it may not be known."""
         for argument in self._fields:
             for path in exclude(argument.forbidden, argument.tagged):
                 for turn in range(_QUICK_STRUCTURES if self._checker.quick else _STRUCTURES):
                     name = argument.format_path(path)
-                    if _is_known(name, self._checker.list_culprits(self._entry)):
+                    if name in self._checker.list_culprits(self._entry):
                         break
                     twin = self._checker.rows.draw_structure(values, argument, path, turn)
                     if twin is not None:
@@ -698,7 +732,7 @@ class _Trial:
     def _list_fields(self, values: Mapping[str, Any], asked: _Asked) -> list[FieldPlaces]:
         """Return the forbidden fields of the values that are not known to make a difference."""
         culprits = self._checker.list_culprits(self._entry)
-        annotations = {**self._checker.rows.annotations, **self._arguments.annotations}
+        annotations = self._annotations
         fields: list[FieldPlaces] = []
         for name in values:
             model = annotations[name]
@@ -711,7 +745,7 @@ class _Trial:
             else:
                 continue
             everywhere = FieldPlaces(name, model, forbidden)
-            paths = [path for path in everywhere.forbidden if not _is_known(everywhere.format_path(path), culprits)]
+            paths = [path for path in everywhere.forbidden if everywhere.format_path(path) not in culprits]
             if paths:
                 fields.append(FieldPlaces(name, model, {path: everywhere.forbidden[path] for path in paths}))
         return fields
@@ -728,8 +762,13 @@ class _Trial:
             error = raised[0]
             what = "is refused" if isinstance(error, PurposeGuardError) else "fails"
             checker.unchecked[name] = f"every run {what}, {type(error).__name__}: {error}"
-        elif name not in checker.report.activities:
+        elif name in checker.report.activities:
+            if self._problem:
+                checker.unchecked.setdefault(name, self._problem)
+        elif self._entry.is_route:
             checker.report.unused.append(name)
+        else:
+            checker.unchecked[name] = "no run entered a purpose: leave it out by `skip` if it states none"
 
 
 def _find_guard(modules: Sequence[ModuleType]) -> Guard:

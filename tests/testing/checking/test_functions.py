@@ -84,7 +84,19 @@ def test_what_another_activity_left_is_found(kept: str) -> None:
 
 def test_what_is_known_is_not_reported_again() -> None:
     service = load_copy(added("text += customer.devices[0].name if customer.devices else ''"))
-    check(service, arrange=make_filling(service), known={"remind": [NAME]})
+    check(service, arrange=make_filling(service), known={"remind": [NAME, "customers[].devices"]})
+
+
+def test_what_is_known_of_a_value_or_of_another_activity_hides_nothing_else() -> None:
+    counted = added("text += f'{len(customer.devices)}'")
+    assert [each.fields for each in find_violations(counted, known={"remind": [NAME]}).found] == [
+        ("customers[].devices",)
+    ]
+    kept = added("text += summaries.get(customer_id, '')")
+    support = '    return f"{find(customer_id).name}: {summarize(customer_id)}"'
+    stored = (support, f"    summaries[customer_id] = summarize(customer_id)\n{support}")
+    known = {"remind_all": [NAME, "customers[].devices"]}
+    assert [each.activity for each in find_violations(kept, stored, known=known).found] == ["remind"]
 
 
 def test_the_quick_mode_runs_each_activity_alone() -> None:
@@ -133,6 +145,8 @@ def test_what_has_no_activities_is_refused() -> None:
         check(pytest)
     with pytest.raises(TypeError, match="takes a module"):
         check("letters")
+    with pytest.raises(TypeError, match="neither `arrange` nor an activity has a parameter `quik`"):
+        check(letters, quik=True)
     with pytest.raises(TypeError, match="`skip` names `forget`, but the activities are count_crashes, newsletter"):
         check(letters, skip=["forget"])
 
@@ -149,6 +163,13 @@ def test_a_record_holds_purposes_and_sources(tmp_path: Path) -> None:
     first, other = find_violations(broader, untagged, record=record, quick=True).changes
     assert first.startswith("remind runs for 1.2(2)①, and not 1.2(1)①; if that is right, delete ")
     assert other.startswith("customers[].devices[].crashes has the sources 1.1(a), and not 1.1(b); if")
+    untagged = ("    crashes: Annotated[int, tm.ProductData]", "    crashes: int")
+    undecorated = ("@guard.purpose(tm.RenewalGuidance)\ndef remind_all", "def remind_all")
+    gone = find_violations(untagged, undecorated, record=record, quick=True).changes
+    assert [change.partition(":")[0] for change in gone] == [
+        "remind_all is gone, or runs for nothing",
+        "customers[].devices[].crashes is gone, or has the sources nothing",
+    ]
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "{", '{"format": 2, "activities": {}, "fields": {}}'])
@@ -157,3 +178,58 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     record.write_text(content)
     with pytest.raises(RecordUnreadable, match="is no record of format 1: delete it"):
         check(letters, arrange=make_filling(letters), quick=True, record=record)
+
+
+def test_nothing_is_proven_without_rows_or_other_values() -> None:
+    with pytest.raises(Violations) as raised:
+        check(letters, quick=True)
+    assert "nothing that is drawn has tagged fields: pass `arrange`" in raised.value.unchecked["remind_all"]
+
+    def fill(customers: list[letters.Customer]) -> None:
+        if filled and customers != filled[0]:
+            raise ValueError("full")
+        filled.append(customers)
+
+    filled: list[list[letters.Customer]] = []
+    with pytest.raises(Violations) as raised:
+        check(letters.newsletter, arrange=fill, guard=letters.guard, quick=True)
+    assert "no run could be compared in which other values are in customers" in raised.value.unchecked["newsletter"]
+
+
+CLASS = """
+
+class Office:
+    def __init__(self, city: str) -> None:
+        self.city = city
+
+    @guard.purpose(tm.RenewalGuidance)
+    def call(self) -> str:
+        return self.city
+
+
+def plan() -> str:
+    if customers is None:
+        with guard.purpose(tm.RenewalGuidance):
+            return "never"
+    return "nothing"
+
+
+def make_job() -> object:
+    @guard.purpose(tm.RenewalGuidance)
+    def job() -> str:
+        return "later"
+
+    return job
+
+
+jobs = {"nightly": make_job()}
+"""
+
+
+def test_what_cannot_be_run_is_named() -> None:
+    last = "for customer in customers.values()]\n"
+    unchecked = find_violations((last, last + CLASS), quick=True).unchecked
+    assert set(unchecked) == {"Office.call", "plan", "make_job", "make_job.<locals>.job"}
+    assert "pass one, `check(instance)`" in unchecked["Office.call"]
+    assert "no run entered a purpose" in unchecked["plan"]
+    assert "no run entered it" in unchecked["make_job.<locals>.job"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import flask
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Header
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -74,6 +74,19 @@ def test_a_route_without_a_purpose_may_use_no_rows() -> None:
         check(app, arrange=fill, guard=guard, quick=True)
     (violation,) = raised.value.found
     assert (violation.activity, violation.fields) == ("GET /export", ("customers[].name",))
+
+
+def test_a_route_that_answers_errors_alone_is_not_taken_for_checked() -> None:
+    app = make_application(lambda customer: customer.name)
+
+    @app.get("/{code}/reminder")
+    @guard.purpose(tm.RenewalGuidance)
+    def remind_by(code: str, key: Annotated[str, Header()]) -> str:
+        return f"{code} {key}"
+
+    with pytest.raises(Violations) as raised:
+        check(app, arrange=fill, guard=guard, quick=True)
+    assert raised.value.unchecked == {"GET /{code}/reminder": "every run fails, RequestFailed: status 422"}
 
 
 def test_the_routes_of_flask() -> None:
