@@ -64,11 +64,13 @@ KINDS = {
     "tests/governance/test_rolling_upgrade.py": "processes",
     "tests/integrations/test_fastapi_server.py": "processes",
     "tests/testing/canaries": "faults",
+    "tests/testing/checking": "faults",
     "tests/testing/effects": "faults",
     "tests/testing/noninterference": "faults",
     "tests/testing/plugin": "processes",
     "tests/testing/stateful": "faults",
     "tests/testing/strategies": "faults",
+    "tests/testing_kit": "faults",
     "tests/third_party": "faults",
     "tests/typing": "checkers",
 }

@@ -181,7 +181,12 @@ class Scene:
             people = [Person(id=n, project_id="trip", **each.model_dump()) for n, each in enumerate(members, 1)]
             db.session.add_all(people)
             for bill in bills:
-                values = bill.model_dump() | {"original_currency": "XXX", "project_default_currency": "XXX"}
+                payer = people[bill.payer_id % len(people) - 1].id if people else None
+                values = bill.model_dump() | {
+                    "payer_id": payer,
+                    "original_currency": "XXX",
+                    "project_default_currency": "XXX",
+                }
                 db.session.add(Bill(**values, owers=people))
             db.session.commit()
 
