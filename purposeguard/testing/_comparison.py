@@ -33,7 +33,7 @@ class _Report(BaseModel):
 
 @dataclasses.dataclass
 class _Summary:
-    """What the rows of one activity say together."""
+    """The evidence about one activity, added up."""
 
     purposes: set[str] = dataclasses.field(default_factory=set)
     used: set[str] = dataclasses.field(default_factory=set)
@@ -52,7 +52,7 @@ class Change(NamedTuple):
 
 
 class Comparison:
-    """What has changed since a previous report."""
+    """The changes since a previous report."""
 
     def __init__(self, path: str, before: list[_ReportedActivity], tables: dict[str, Any]) -> None:
         """Compare the activities of a report with those of `tables`, which is the report as JSON values."""

@@ -285,7 +285,7 @@ class _Reader(ast.NodeVisitor):
 
     def __init__(self) -> None:
         self.compared: list[object] = []
-        """Those that something is compared with; they come first."""
+        """The constants that something is compared with, which come first."""
         self.values: list[object] = []
         self.parts: list[str] = []
 

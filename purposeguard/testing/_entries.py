@@ -55,7 +55,12 @@ class Entry:
 
 
 class RequestFailed(Exception):
-    """The application answered a request with an error: its status and, where the answer is no effect, the answer."""
+    """The application answered a request with an error. `content` is the answer, where it is not an effect."""
+
+    def __init__(self, status: int, content: object = None) -> None:
+        super().__init__(f"status {status}")
+        if content is not None:
+            self.content = content
 
 
 def find_entries(target: Any) -> list[Entry]:
@@ -284,7 +289,7 @@ def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> E
         query = {name: value for name, value in plain.items() if value is not None}
         answer = client.request(method, template.format(**here), params=query, json=sent)
         if answer.status_code >= _FIRST_ERROR:
-            raise RequestFailed(f"status {answer.status_code}")
+            raise RequestFailed(answer.status_code)
 
     return Entry(
         f"{method} {template}",
@@ -349,7 +354,7 @@ def _make_flask_sender(client: Any, app: Any, rule: Any, method: str) -> Callabl
         answer = client.open(path, method=method)
         content = sorted(answer.headers.items()), answer.get_data(as_text=True)
         if answer.status_code >= _FIRST_ERROR:
-            raise RequestFailed(f"status {answer.status_code}", content)
+            raise RequestFailed(answer.status_code, content)
         return answer.status_code, content
 
     return send

@@ -116,7 +116,7 @@ class ExampleQuestion:
     pins: frozenset[str]
     raises: Errors
     remedy: str = ""
-    """What to do about fields that make a difference; by default it depends on the decision."""
+    """The advice on fields that make a difference; by default it follows from the decision."""
     constants: RunConstants = field(default_factory=RunConstants)
 
     def decision(self, label: Label) -> Decision:

@@ -1,4 +1,4 @@
-"""What modules remember between runs: containers and caches at module level, put back before each run."""
+"""The state that modules keep between runs, containers and caches, which is put back before each run."""
 
 from __future__ import annotations
 

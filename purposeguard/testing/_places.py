@@ -125,7 +125,7 @@ def replace_places(value: Any, model: Any, choose: Callable[[FieldPlace], Any]) 
 
 @dataclasses.dataclass(frozen=True)
 class FieldPlaces:
-    """What one argument has that may not be used, by `forbidden_in`: path → label. `model` is its annotation."""
+    """The parts of one argument that may not be used, by `forbidden_in`: path → label. `model` is its annotation."""
 
     name: str
     model: Any

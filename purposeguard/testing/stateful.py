@@ -310,13 +310,13 @@ class PurposeMachine(RuleBasedStateMachine):
         """Stop the use of some subjects' data for one purpose, before the service runs. The first asks for nothing."""
         for subject in self.subjects[1:]:
             if data.draw(st.sampled_from([False, True, True, True]), f"{subject} stops a use"):
-                self._stop(subject, data.draw(favor(self._named_purposes(), self._purpose_ids()), "purpose"))
+                self._stop(subject, data.draw(favor(self._list_named_purposes(), self._list_purpose_ids()), "purpose"))
 
     @rule(data=st.data())
     def stop_a_use(self, data: st.DataObject) -> None:
         """Stop the use of a subject's data for a purpose, or for all of them."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        purposes = favor([None, *self._named_purposes()], [None, *self._purpose_ids()])
+        purposes = favor([None, *self._list_named_purposes()], [None, *self._list_purpose_ids()])
         self._stop(subject, data.draw(purposes, "purpose"))
 
     def _stop(self, subject: SubjectId, purpose: str | None) -> None:
@@ -346,7 +346,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def give_consent(self, data: st.DataObject) -> None:
         """Give a subject's consent to a purpose, under the revision in force."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        purpose = data.draw(favor(self._named_purposes(), self._purpose_ids()), "purpose")
+        purpose = data.draw(favor(self._list_named_purposes(), self._list_purpose_ids()), "purpose")
         self._stands(subject, consents=self.preferences(subject).consents | {(purpose, self.notice.revision)})
         self.consented(subject, purpose)
 
@@ -411,11 +411,11 @@ class PurposeMachine(RuleBasedStateMachine):
         remaining = [subject for subject in self.subjects if not self.preferences(subject).erased]
         return remaining if len(remaining) > 1 or len(self.subjects) == 1 else []
 
-    def _purpose_ids(self) -> list[str]:
+    def _list_purpose_ids(self) -> list[str]:
         return list_term_ids(self.notice.purposes)
 
-    def _named_purposes(self) -> list[str]:
-        return [purpose for purpose in self._purpose_ids() if purpose in self._terms.purposes]
+    def _list_named_purposes(self) -> list[str]:
+        return [purpose for purpose in self._list_purpose_ids() if purpose in self._terms.purposes]
 
     def _purposes_and_families(self) -> st.SearchStrategy[Asked]:
         every = list_purposes(self.notice)
