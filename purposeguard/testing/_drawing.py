@@ -82,11 +82,16 @@ _MORE: Final = 10
 NOWHERE: Final = Spot()
 
 
+def is_key(path: str) -> bool:
+    """Return True if a path leads to the key of a row: a row that is stored has one, although its model allows None."""
+    return path.rpartition(".")[-1] == "id"
+
+
 class Drawing:
     """Draws one value.
 
-    `marking`: personal fields get recognisable values, and none of them is absent or None. Such a value depends on
-    `salt`, on its path, and on how many values were drawn at that path.
+    `marking`: personal fields get recognizable values, and none of them is absent or None, nor is the key of a row.
+    Such a value depends on `salt`, on its path, and on how many values were drawn at that path.
 
     `constants`: half of the plain values that are not marked are one of these. With `nth`, each takes the valid
     constant of that index instead; if it has fewer, it is drawn as if there were none. A mapping gives the index of
@@ -248,7 +253,9 @@ class Drawing:
         members = [argument for argument in args if argument is not NONE] or [NONE]
         if NONE in args and members != [NONE]:
             deep = self._is_deep(members, spot.path)
-            keep = self._marking and (spot.personal or any(holds_personal(member, spot) for member in members))
+            keep = self._marking and (
+                spot.personal or is_key(spot.path) or any(holds_personal(member, spot) for member in members)
+            )
             if deep or not (keep or None in self.avoid or self._draw(_MOSTLY)):
                 return None
         members = [member for member in members if not self._is_deep([member], spot.path)] or members

@@ -37,6 +37,7 @@ class Entry:
         members: The names of the activities that run one after the other; empty if it is one alone.
         activity: The activity that the function is decorated as, if it is.
         problem: Why it cannot be run; empty if it can.
+        folders: Parameter of a path → the segment before it, which by convention names the rows it refers to.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Entry:
     members: tuple[str, ...] = ()
     activity: Activity | None = None
     problem: str = ""
+    folders: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_route(self) -> bool:
@@ -298,7 +300,16 @@ def _of_starlette_route(client: Any, method: str, path: str, endpoint: Any) -> E
         optional & parameters.keys(),
         endpoint.__module__,
         activity=_get_activity(endpoint),
+        folders=_read_folders(template),
     )
+
+
+def _read_folders(template: str) -> dict[str, str]:
+    """Return the segment before each parameter of a path, such as `customers` in `/customers/{customer_id}`."""
+    return {name: folder for folder, name in _FOLDER.findall(template)}
+
+
+_FOLDER: Final = re.compile(r"([^/{}<>]+)/(?=[{<](?:[^{}<>]*:)?(\w+)[}>])")
 
 
 _SEGMENT: Final = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]{1,12}$")]
@@ -341,7 +352,9 @@ def _list_flask_routes(client: Any, app: Any) -> Iterator[Entry]:
             send = _make_flask_sender(client, app, rule, method)
             view = app.view_functions[rule.endpoint]
             name = f"{method} {rule.rule}"
-            yield Entry(name, send, parameters, frozenset(), view.__module__, activity=_get_activity(view))
+            folders = _read_folders(rule.rule)
+            own = _get_activity(view)
+            yield Entry(name, send, parameters, frozenset(), view.__module__, activity=own, folders=folders)
 
 
 _FLASK_TYPES: Final = {"IntegerConverter": int, "FloatConverter": float}

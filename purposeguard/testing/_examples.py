@@ -485,7 +485,7 @@ class Example:
         values: dict[str, Any] = {}
         for argument in self.fields:
             own = [path for fields, path in paths if fields is argument]
-            if own:
+            if own and argument.name in changed:  # A twin may differ in one argument alone.
                 values[argument.name] = with_values_of(
                     self.kwargs[argument.name], changed[argument.name], argument.model, own
                 )

@@ -165,11 +165,15 @@ class Rows:
 
         return _draw_by_number(draw_all, number)
 
-    def list_keys(self, name: str, annotation: Any, rows: Mapping[str, Any]) -> list[Any]:
-        """Return the values of rows that an argument may refer to, by its name or else by its type."""
+    def list_keys(self, name: str, annotation: Any, rows: Mapping[str, Any], folder: str = "") -> list[Any]:
+        """Return the values of rows that an argument may refer to, by its name or else by its type.
+
+        `folder` is the segment before a parameter of a path: in `/pending/{email}`, the rows of `pending` come first.
+        """
         annotation, _ = unwrap_annotation(annotation, NOWHERE)
         if annotation not in _KEYS:
             return []
+        nearest: list[Any] = []
         named: list[Any] = []
         ids: list[Any] = []
         for argument, model in self.annotations.items():
@@ -178,10 +182,10 @@ class Rows:
                     continue
                 owner, last = _names_of(argument, place.path)
                 if name in (last, f"{owner}_{last}") or (name == owner and last == "id"):
-                    named.append(place.content)
+                    (nearest if owner == _singular(folder) else named).append(place.content)
                 elif last == "id":
                     ids.append(place.content)
-        return list(dict.fromkeys(named or ids))
+        return list(dict.fromkeys(nearest or named or ids))
 
 
 @dataclass(frozen=True)
@@ -192,11 +196,13 @@ class Arguments:
         annotations: Parameter → its annotation.
         optional: The parameters that have a default, which is used if nothing can be drawn.
         given: Fixed values, and strategies, by parameter.
+        folders: Parameter of a path → the segment before it.
     """
 
     annotations: Mapping[str, Any]
     optional: Collection[str] = ()
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    folders: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def draw(self, rows: Rows, values: Mapping[str, Any], nth: int) -> dict[str, Any] | None:
         """Return the n-th arguments for these rows; None if validators refuse all that is tried.
@@ -229,7 +235,7 @@ def _draw_arguments(
     drawn: dict[str, Any] = {}
     for name, annotation in arguments.annotations.items():
         if name not in arguments.given and not is_tagged(annotation):
-            keys = rows.list_keys(name, annotation, values)
+            keys = rows.list_keys(name, annotation, values, arguments.folders.get(name, ""))
             chosen = draw(st.integers(0, len(keys))) if 0 < nth < FIRST_CONSTANT else 0
             if chosen < len(keys):
                 drawn[name] = keys[chosen]

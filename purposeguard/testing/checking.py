@@ -491,6 +491,7 @@ class _Trial:
             {self._keys[name]: annotation for name, annotation in entry.parameters.items()},
             {self._keys[name] for name in entry.optional},
             {self._keys.get(name, name): value for name, value in checker.given.items()},
+            {self._keys.get(name, name): folder for name, folder in entry.folders.items()},
         )
         self._subject: str | None = None
         """The person who opts out."""

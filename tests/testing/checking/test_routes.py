@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import flask
 import pytest
-from fastapi import Depends, FastAPI, Header
+from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -103,3 +103,43 @@ def test_the_routes_of_flask() -> None:
     (violation,) = raised.value.found
     assert violation.activity == "GET /customers/<int:customer_id>/reminder"
     assert violation.fields == ("customers[].scans",)
+
+
+class Guest(BaseModel):
+    id: str | None = None
+    email: Annotated[str, tm.Registration]
+    scans: Annotated[int, tm.ProductData]
+
+
+def test_a_path_refers_to_rows_by_an_optional_key_or_by_the_segment_before() -> None:
+    app = FastAPI()
+    found: dict[str | None, Guest] = {}
+    first: dict[str, bool] = {}
+
+    def seat(members: list[Guest], guests: list[Guest]) -> None:  # Whose addresses are not to be taken.
+        found.clear()
+        found.update({key: guest for guest in guests for key in (guest.id, guest.email)})
+
+    def show(route: str, key: str) -> str:
+        first.setdefault(route, key in found)
+        if key not in found:
+            raise HTTPException(404)
+        return f"{found[key].email}, {found[key].scans} scans"
+
+    @app.get("/{guest_id}")
+    @guard.purpose(tm.RenewalGuidance)
+    def remind(guest_id: str) -> str:
+        return show("key", guest_id)
+
+    @app.get("/guests/{email}")
+    @guard.purpose(tm.RenewalGuidance)
+    def remind_by_address(email: str) -> str:
+        return show("address", email)
+
+    with pytest.raises(Violations) as raised:
+        check(app, arrange=seat, guard=guard, quick=True)
+    assert first == {"key": True, "address": True}
+    assert {each.activity: each.fields for each in raised.value.found} == {
+        "GET /{guest_id}": ("guests[].scans",),
+        "GET /guests/{email}": ("guests[].scans",),
+    }

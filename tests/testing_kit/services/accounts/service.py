@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from pydantic import BaseModel
 from regstack.backends.sql import schema
+from regstack.models.login_attempt import LoginAttempt
+from regstack.models.mfa_code import MfaCode
+from regstack.models.oauth_identity import OAuthIdentity
+from regstack.models.pending_registration import PendingRegistration
 from regstack.models.user import BaseUser
 from sqlalchemy import event
 
@@ -45,6 +49,7 @@ ACTING: Final = {"is_active": True, "is_superuser": True, "tokens_invalidated_af
 """What lets an administrator in."""
 OTHER: Final = {"email": "ben@example.com", "full_name": "Ben", "hashed_password": "m-hash"}
 DAY: Final = datetime(2026, 5, 1, tzinfo=UTC)
+NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "oauth_identities": {"user_id": "user-7", "provider": "google", "email": None, "linked_at": DAY},
     "login_attempts": {"email": "aiko@example.com", "when": datetime.now(UTC), "ip": None},
@@ -65,6 +70,17 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "PATCH /me": {"full_name": "Aiko T."},
     "PATCH /admin/users/{user_id}": {"full_name": "Aiko T."},
 }
+
+
+class Tables(BaseModel):
+    """What the database holds."""
+
+    admin: BaseUser
+    users: list[BaseUser]
+    pending: list[PendingRegistration]
+    identities: list[OAuthIdentity]
+    attempts: list[LoginAttempt]
+    codes: list[MfaCode]
 
 
 class Scene:
@@ -101,17 +117,31 @@ class Scene:
                     row |= {"id": f"identity-{number}", "subject_id": row.get("subject_id", f"subject-{number}")}
                 self.club.run(self._insert, schema.metadata.tables[name], row)
 
-    def seat(self, users: Sequence[BaseUser]) -> None:
-        """Put users into an empty database, and sign the first one in as an administrator."""
-        acting, *others = users or [ADMIN]
-        acting = acting.model_copy(update={"id": acting.id or "user-0", **ACTING})
-        self.club.fill(acting, *others)
-        self.club.client.headers.update(self.club.signed_in(acting))
+    def seat(self, tables: Tables) -> None:
+        """Put these rows, and no others, into the database, and sign the administrator in."""
+        admin = tables.admin.model_copy(update={"id": f"admin-{tables.admin.id}", **ACTING})
+        waiting = [each.model_copy(update={"expires_at": NEVER}) for each in tables.pending]
+        rows = {
+            "users": [admin, *tables.users],
+            "pending_registrations": waiting,
+            "oauth_identities": tables.identities,
+            "login_attempts": tables.attempts,
+            "mfa_codes": tables.codes,
+        }
+        self.club.run(self._replace_rows, rows)
+        self.club.client.headers.update(self.club.signed_in(admin))
 
-    def add(self, table: Any, rows: Iterable[BaseModel]) -> None:
-        """Put rows into a table, with new ids."""
-        for number, row in enumerate(rows, 1):
-            self.club.run(self._insert, table, row.model_dump() | {"id": number})
+    async def _replace_rows(self, rows: Mapping[str, Iterable[BaseModel]]) -> None:
+        async with self.club.rs.backend.engine.begin() as connection:
+            for table in service.TABLES:
+                await connection.execute(table.delete())
+            for name, models in rows.items():
+                table = schema.metadata.tables[name]
+                values = [model.model_dump(include=set(table.c.keys())) for model in models]
+                for number, value in enumerate(values, 1):
+                    value["id"] = (value["id"] or f"user-{number}") if name == "users" else number
+                if values:
+                    await connection.execute(table.insert(), values)
 
     async def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
         async with self.club.rs.backend.engine.begin() as connection:
