@@ -82,7 +82,7 @@ _MORE: Final = 10
 NOWHERE: Final = Spot()
 
 
-def is_key(path: str) -> bool:
+def _is_key(path: str) -> bool:
     """Return True if a path leads to the key of a row: a row that is stored has one, although its model allows None."""
     return path.rpartition(".")[-1] == "id"
 
@@ -254,7 +254,7 @@ class Drawing:
         if NONE in args and members != [NONE]:
             deep = self._is_deep(members, spot.path)
             keep = self._marking and (
-                spot.personal or is_key(spot.path) or any(holds_personal(member, spot) for member in members)
+                spot.personal or _is_key(spot.path) or any(holds_personal(member, spot) for member in members)
             )
             if deep or not (keep or None in self.avoid or self._draw(_MOSTLY)):
                 return None

@@ -168,7 +168,8 @@ class Rows:
     def list_keys(self, name: str, annotation: Any, rows: Mapping[str, Any], folder: str = "") -> list[Any]:
         """Return the values of rows that an argument may refer to, by its name or else by its type.
 
-        `folder` is the segment before a parameter of a path: in `/pending/{email}`, the rows of `pending` come first.
+        `folder` is the segment before a parameter of a path: `/pending/{email}` refers to rows of `pending`,
+        if they have such a field.
         """
         annotation, _ = unwrap_annotation(annotation, NOWHERE)
         if annotation not in _KEYS:

@@ -116,7 +116,8 @@ def test_a_path_refers_to_rows_by_an_optional_key_or_by_the_segment_before() -> 
     found: dict[str | None, Guest] = {}
     first: dict[str, bool] = {}
 
-    def seat(members: list[Guest], guests: list[Guest]) -> None:  # Whose addresses are not to be taken.
+    # Members have addresses as well, which come first, and are not to be taken.
+    def seat(members: list[Guest], guests: list[Guest]) -> None:
         found.clear()
         found.update({key: guest for guest in guests for key in (guest.id, guest.email)})
 
@@ -143,3 +144,22 @@ def test_a_path_refers_to_rows_by_an_optional_key_or_by_the_segment_before() -> 
         "GET /{guest_id}": ("guests[].scans",),
         "GET /guests/{email}": ("guests[].scans",),
     }
+
+
+def test_a_path_of_flask_refers_to_rows_by_the_segment_before() -> None:
+    app = flask.Flask(__name__)
+    sent: list[str] = []
+    addresses: set[str] = set()
+
+    def seat(members: list[Guest], guests: list[Guest]) -> None:
+        addresses.clear()
+        addresses.update(guest.email for guest in guests)
+
+    @app.get("/guests/<string:email>")
+    @guard.purpose(tm.RenewalGuidance)
+    def remind(email: str) -> str:
+        sent.append("a guest" if email in addresses else "somebody else")
+        return email
+
+    check(app, arrange=seat, guard=guard, quick=True)
+    assert sent[0] == "a guest"
